@@ -1,0 +1,300 @@
+"""Nouns of the rationale: facts, the sheet that holds them, spans and the finished text. Made by rationale/."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from typing import Any, cast
+
+from marketstream.errors import InvalidInputError, NotFoundError
+from marketstream.market.instruments import MAX_NAME_LENGTH
+
+MAX_FACTS = 400
+PORTFOLIO, FEEDS, EDGES = "portfolio", "feeds", "edges"
+"""Subjects that are no instrument: the whole book, all quotes, all priced edges."""
+
+
+class RationaleKind(StrEnum):
+    """What a text is about."""
+
+    PORTFOLIO_SUMMARY = "portfolio_summary"
+    POSITION_EXPLANATION = "position_explanation"
+    RISK_REVIEW = "risk_review"
+    EDGE_NOTE = "edge_note"
+
+
+class RationaleStatus(StrEnum):
+    """How far a text is."""
+
+    PENDING = "pending"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class SpanKind(StrEnum):
+    """What a marked piece of text is."""
+
+    FIGURE = "figure"
+    NAME = "name"
+    DIRECTION = "direction"
+    RANK = "rank"
+    QUOTE = "quote"
+
+
+class IssueKind(StrEnum):
+    """What is wrong with a text."""
+
+    UNSUPPORTED_NUMBER = "unsupported_number"
+    SWAPPED_SUBJECT = "swapped_subject"
+    WRONG_VENUE = "wrong_venue"
+    WRONG_METRIC = "wrong_metric"
+    WRONG_UNIT = "wrong_unit"
+    WRONG_SIGN = "wrong_sign"
+    WRONG_DIRECTION = "wrong_direction"
+    WRONG_TIME = "wrong_time"
+    WRONG_SPAN = "wrong_span"
+    UNKNOWN_ENTITY = "unknown_entity"
+    UNSUPPORTED_SUPERLATIVE = "unsupported_superlative"
+    UNSUPPORTED_CLAIM = "unsupported_claim"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One thing that a text may say.
+
+    Attributes:
+        id: Stable and readable: `subject.metric` or `subject@venue.metric`; see `fact_id`.
+        subject: Key of an instrument, or PORTFOLIO, FEEDS or EDGES.
+        subject_name: How a text writes the subject.
+        metric: What is said about it.
+        venue: Key of the venue it is about, or None.
+        value: Rounded to `decimals`, never negative zero; 1 or 0 for a yes or no, 1 for words.
+        unit: `%`, `points`, `bps`, `USD` (or another currency), `probability`, `USD per contract`,
+            `probability per contract`, `count`, `rank`, `s`, `min`, `standard errors`, `UTC`, `flag`, `text`.
+        decimals: Digits shown after the point.
+        directional: Its sign means better or worse, more or less, and is always shown.
+        as_of: UTC ns.
+        source: What it was computed from.
+        age_ms: Age of the oldest quote behind it at `as_of`, where that means something.
+        exact: The value before rounding; for parts of a whole `value` may be one unit off it, so that they add up.
+        text: The words of a fact of unit `text`, the clock time of one of unit `UTC`; else empty.
+    """
+
+    id: str
+    subject: str
+    subject_name: str
+    metric: str
+    venue: str | None = None
+    value: float
+    unit: str
+    decimals: int = 0
+    directional: bool = False
+    as_of: int
+    source: str
+    age_ms: float | None = None
+    exact: float
+    text: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("value", "exact", "age_ms"):
+            number = getattr(self, name)
+            if number is not None and not math.isfinite(number):
+                raise InvalidInputError(f"{name} of fact {self.id!r} must be finite, was {number}")
+        if self.value != round(self.value, self.decimals) or (self.value == 0 and math.copysign(1, self.value) < 0):
+            raise InvalidInputError(
+                f"value of fact {self.id!r} must be rounded to {self.decimals} decimals and no -0.0, was {self.value}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Name:
+    """How a text writes an instrument or a venue.
+
+    Attributes:
+        key: Stands for it in facts.
+        role: `instrument` or `venue`.
+        id: Its id in the Catalog.
+        text: What the text holds, in “ ” unless it cannot be taken for a word or a number.
+    """
+
+    key: str
+    role: str
+    id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactSheet:
+    """All that one text may say.
+
+    Attributes:
+        kind: What the text is about.
+        subject: Key of the instrument it is about, or None.
+        as_of: UTC ns of the snapshot.
+        sequence: Number of the snapshot's cycle.
+        facts: At most MAX_FACTS, unique ids.
+        names: Every instrument and venue that may be named; written forms are unique.
+    """
+
+    kind: RationaleKind
+    subject: str | None
+    as_of: int
+    sequence: int
+    facts: tuple[Fact, ...]
+    names: tuple[Name, ...]
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.facts) <= MAX_FACTS:
+            raise InvalidInputError(f"a fact sheet has 1 to {MAX_FACTS} facts, had {len(self.facts)}")
+        for what, keys in (("fact id", [f.id for f in self.facts]), ("name", [n.text for n in self.names])):
+            twice = sorted({key for key in keys if keys.count(key) > 1}) if len(set(keys)) != len(keys) else []
+            if twice:
+                raise InvalidInputError(f"each {what} of a sheet must be unique, {twice[:3]} are not")
+
+    def by_id(self) -> dict[str, Fact]:
+        """Return the facts by id."""
+        return {fact.id: fact for fact in self.facts}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A marked piece `text[start:end]`; `fact_id` is a fact, or for a name the key of its entity."""
+
+    start: int
+    end: int
+    fact_id: str
+    kind: SpanKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issue:
+    """One thing that the verifier refused: what kind, where in the text, and why in a sentence."""
+
+    kind: IssueKind
+    start: int
+    end: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RationaleRequest:
+    """An order for a text.
+
+    Args:
+        kind: What it is about; the plain string is taken too.
+        subject: Instrument id, for `position_explanation` alone.
+
+    Raises:
+        InvalidInputError: An unknown kind, or a subject where none belongs or the other way round.
+    """
+
+    kind: RationaleKind
+    subject: str | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "kind", RationaleKind(self.kind))
+        except ValueError:
+            known = ", ".join(RationaleKind)
+            raise InvalidInputError(f"kind must be one of {known}, was {self.kind!r}") from None
+        needs = self.kind is RationaleKind.POSITION_EXPLANATION
+        if needs != (self.subject is not None):
+            rule = "needs the id of an instrument as subject" if needs else "has no subject"
+            raise InvalidInputError(f"{self.kind} {rule}, was {self.subject!r}")
+        if self.subject is not None and not 1 <= len(self.subject) <= MAX_NAME_LENGTH:
+            raise InvalidInputError(f"subject must have 1 to {MAX_NAME_LENGTH} characters, had {len(self.subject)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rationale:
+    """A text and what stands behind it.
+
+    Attributes:
+        id: Names it in the API.
+        kind: What it is about.
+        subject: Instrument id, where it is about one.
+        status: Only a ready one has a text, and its text has passed the verifier.
+        headline: One line.
+        headline_spans: What is marked in the headline.
+        text: Paragraphs, parted by an empty line. Plain text: names in it are untrusted, escape them.
+        spans: What is marked in the text.
+        facts: The sheet it was written from.
+        issues: What the verifier refused; not empty on a ready text only when a safe sentence took its place.
+        n_figures: Figures in headline and text, all of them verified.
+        written_by: `narrator`, or `safe sentence` where the narrator's text was refused.
+        created_at: UTC ns of the order.
+        as_of: UTC ns of the snapshot, 0 before there is one.
+        sequence: Cycle of the snapshot, -1 before there is one.
+        reason: Why it failed, else empty.
+    """
+
+    id: str
+    kind: RationaleKind
+    subject: str | None = None
+    status: RationaleStatus
+    headline: str = ""
+    headline_spans: tuple[Span, ...] = ()
+    text: str = ""
+    spans: tuple[Span, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    issues: tuple[Issue, ...] = ()
+    n_figures: int = 0
+    written_by: str = ""
+    created_at: int
+    as_of: int = 0
+    sequence: int = -1
+    reason: str = ""
+
+    @property
+    def used_facts(self) -> tuple[Fact, ...]:
+        """Return the facts that the text shows, in the order they appear, each once."""
+        facts = {fact.id: fact for fact in self.facts}
+        shown = [s.fact_id for s in (*self.headline_spans, *self.spans) if s.kind is not SpanKind.NAME]
+        return tuple(facts[i] for i in dict.fromkeys(shown) if i in facts)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain dicts, lists, strings and finite numbers."""
+        return cast("dict[str, Any]", _plain(self))
+
+
+def fact_id(subject: str, metric: str, venue: str | None = None) -> str:
+    """Return `subject.metric` or `subject@venue.metric` of keys made by `entity_key`.
+
+    >>> fact_id("BTC-USD", "edge", "alder")
+    'BTC-USD@alder.edge'
+    """
+    return f"{subject}@{venue}.{metric}" if venue is not None else f"{subject}.{metric}"
+
+
+def entity_key(instrument_or_venue_id: str) -> str:
+    """Return the id as it stands in fact ids: `%` and `@` as %25 and %40, never a reserved subject.
+
+    >>> entity_key("BTC-USD"), entity_key("a@b"), entity_key("feeds")
+    ('BTC-USD', 'a%40b', '%66eeds')
+    """
+    key = instrument_or_venue_id.replace("%", "%25").replace("@", "%40")
+    if key in (PORTFOLIO, FEEDS, EDGES):
+        return f"%{ord(key[0]):x}{key[1:]}"
+    return key
+
+
+def find_fact(facts: Mapping[str, Fact], subject: str, metric: str, venue: str | None = None) -> Fact:
+    """Return a fact by what it says; NotFoundError when the sheet does not have it."""
+    key = fact_id(subject, metric, venue)
+    try:
+        return facts[key]
+    except KeyError:
+        raise NotFoundError(f"no fact {key!r} on this sheet") from None
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Enum):
+        return value.value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,136 @@
+"""Settings: environment variables `MARKETSTREAM_...` (or a TOML file) read once by the entry points, then frozen."""
+
+from __future__ import annotations
+
+import ipaddress
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from marketstream.errors import ConfigurationError
+
+PROFILES = ("demo", "null", "planted", "live")
+
+
+class Settings(BaseSettings):
+    """Everything that can be set from outside. Each field is the variable `MARKETSTREAM_` plus its name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix="MARKETSTREAM_", frozen=True, extra="forbid")
+
+    profile: Literal["demo", "null", "planted", "live"] = Field(
+        "demo", description="Which feeds to open: three simulated profiles, or `live` for key-free public feeds."
+    )
+    providers_file: Path | None = Field(
+        None, description="JSON or TOML file that declares the providers, in place of the profile's own."
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on; only loopback addresses are accepted.")
+    dashboard_port: int = Field(5006, ge=1, le=65535, description="TCP port of the dashboard.")
+    api_port: int = Field(8000, ge=1, le=65535, description="TCP port of the REST API.")
+    cycle_s: float = Field(0.1, ge=0.01, le=10.0, description="Seconds from one cycle of the stream to the next.")
+    analysis_interval_s: float = Field(
+        0.5, ge=0.0, le=60.0, description="Least seconds between two house analyses; 0 analyses every cycle."
+    )
+    health_interval_s: float = Field(1.0, ge=0.1, le=60.0, description="Seconds between health checks of providers.")
+    window: int = Field(256, ge=4, le=32_000, description="Reference mids per instrument in the rolling statistics.")
+    history_s: int = Field(900, ge=60, le=86_400, description="Seconds of once-a-second history for time windows.")
+    seed: int = Field(7, ge=0, description="Seed of the simulated profiles; the same seed gives the same market.")
+    warmup_s: int = Field(
+        900, ge=0, le=86_400, description="Simulated seconds played before the start, so that charts are full at once."
+    )
+    binance_ws_url: str | None = Field(
+        None, description="WebSocket base URL of Binance, in place of the declared or the public one."
+    )
+    binance_rest_url: str | None = Field(
+        None, description="REST base URL of Binance, in place of the declared or the public one."
+    )
+    binance_symbols: Annotated[tuple[str, ...] | None, NoDecode] = Field(
+        None, description="Binance symbols separated by commas, in place of the declared ones."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+
+    @field_validator("binance_symbols", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        symbols = tuple(part.strip().upper() for part in value.split(",") if part.strip())
+        if not symbols:
+            raise ValueError("binance_symbols must name symbols separated by commas, such as BTCUSDT,ETHUSDT")
+        return symbols
+
+    @field_validator("host")
+    @classmethod
+    def _only_loopback(cls, value: str) -> str:
+        if value == "localhost":
+            return value
+        try:
+            loopback = ipaddress.ip_address(value).is_loopback
+        except ValueError:
+            raise ValueError(f"host must be a loopback address such as 127.0.0.1, was {value!r}") from None
+        if not loopback:
+            raise ValueError(
+                f"host must be a loopback address such as 127.0.0.1, was {value!r}: there is no login yet, "
+                "so put a proxy with authentication in front to serve others"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _two_ports(self) -> Self:
+        if self.dashboard_port == self.api_port:
+            raise ValueError(f"dashboard_port and api_port must differ, both were {self.api_port}")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: arguments win over the environment, the environment over the file."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings
+
+
+def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
+    """Read settings from arguments, then the environment, then a TOML file, then the defaults.
+
+    Raises:
+        ConfigurationError: A value cannot be used, or the file cannot be read; the message names each one.
+    """
+    base = _from_file(path) if path is not None else Settings
+    try:
+        return base(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        raise ConfigurationError(_sentence(error)) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path} is not TOML: {error}") from None
+
+
+def _from_file(path: Path) -> type[Settings]:
+    if not path.is_file():
+        raise ConfigurationError(f"no settings file at {path}")
+
+    class FileSettings(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource, **named: PydanticBaseSettingsSource
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            toml = TomlConfigSettingsSource(settings_cls, toml_file=path)
+            return named["init_settings"], named["env_settings"], toml
+
+    return FileSettings
+
+
+def _sentence(error: ValidationError) -> str:
+    # No input is echoed: a setting may hold a secret.
+    parts = []
+    for problem in error.errors(include_input=False, include_url=False):
+        name = ".".join(str(part) for part in problem["loc"]) or "settings"
+        parts.append(f"{name}: {problem['msg'].removeprefix('Value error, ')}")
+    return "; ".join(parts)
