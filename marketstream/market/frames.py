@@ -1,10 +1,11 @@
-"""The frames that stages exchange: names, types and units of every column, written once. Tests hold each stage to them."""
+"""The frames that stages exchange: names, types and units of every column, written once. Tests hold stages to them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from marketstream.errors import InvalidInputError
@@ -121,7 +122,7 @@ FRAMES: Mapping[str, Schema] = {
     "allocation": ALLOCATION,
 }
 
-_DTYPES = {"f": "float64", "i": "int64", "b": "bool", "O": object}
+_DTYPES: Mapping[str, type] = {"f": np.float64, "i": np.int64, "b": np.bool_, "O": object}
 
 
 def empty_frame(schema: Schema) -> pd.DataFrame:
@@ -136,8 +137,7 @@ def empty_frame(schema: Schema) -> pd.DataFrame:
     else:
         index = pd.MultiIndex.from_arrays([pd.Index([], dtype=object)] * len(schema.index), names=schema.index)
     return pd.DataFrame(
-        {name: pd.Series([], dtype=_DTYPES[column.kind], index=index) for name, column in schema.columns.items()},
-        index=index,
+        {name: np.empty(0, dtype=_DTYPES[column.kind]) for name, column in schema.columns.items()}, index=index
     )
 
 

@@ -147,7 +147,7 @@ class MarketState:
         """Return the `best` frame: one row per instrument."""
         venues = np.array([venue.id for venue in self.catalog.venues] + [""], dtype=object)
         index = self.catalog.index[: self.shape[0]]
-        columns = {name: self.best[name] for name in BEST_DTYPE.names or ()}
+        columns: dict[str, np.ndarray | pd.Series] = {name: self.best[name] for name in BEST_DTYPE.names or ()}
         for side in ("bid_venue", "ask_venue"):
             columns[side] = pd.Series(venues[self.best[side]], index=index, dtype=object)
         columns["n_live"] = self.best["n_live"].astype(np.int64)

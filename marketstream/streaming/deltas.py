@@ -46,9 +46,7 @@ class DeltaGraph:
         window: int = 256,
         history_s: int = 900,
     ) -> None:
-        self.kernel = RollingKernel(
-            catalog.stale_after_ns(), catalog.n_instruments, window=window, history_s=history_s
-        )
+        self.kernel = RollingKernel(catalog.stale_after_ns(), catalog.n_instruments, window=window, history_s=history_s)
         self.errors = 0
         self._catalog = catalog
         self._on_state = on_state
@@ -65,7 +63,7 @@ class DeltaGraph:
         """Send one batch through the graph; a node that raises is logged and counted, and the next batch goes on."""
         try:
             self.source.emit(batch)
-        except Exception:  # noqa: BLE001  # fence: an analyst's own node must not stop the loop
+        except Exception:  # fence: an analyst's own node must not stop the loop
             self.errors += 1
             logger.exception("a node of the delta graph failed at cycle %d", self._sequence)
 
@@ -103,7 +101,9 @@ class DeltaGraph:
         )
 
 
-def fenced(function: Callable[[Any], Any], on_error: Callable[[BaseException], None] | None = None) -> Callable[[Any], Any]:
+def fenced(
+    function: Callable[[Any], Any], on_error: Callable[[BaseException], None] | None = None
+) -> Callable[[Any], Any]:
     """Wrap a function for use in the graph: what it raises is logged (and told to `on_error`), and None is returned.
 
     >>> fenced(lambda frame: frame.nothing)(3) is None
@@ -113,7 +113,7 @@ def fenced(function: Callable[[Any], Any], on_error: Callable[[BaseException], N
     def call(item: Any) -> Any:
         try:
             return function(item)
-        except Exception as error:  # noqa: BLE001  # fence: see the class above
+        except Exception as error:  # fence: see the class above
             logger.warning("%r failed in the delta graph", function, exc_info=True)
             if on_error is not None:
                 on_error(error)

@@ -121,7 +121,7 @@ class MarketStreamer:
         try:
             batch = self.emit_up_to(self.clock.now_ns())
             await self._dispatch(batch)
-        except Exception:  # noqa: BLE001  # fence: one bad cycle must not end the stream
+        except Exception:  # fence: one bad cycle must not end the stream
             self._errors += 1
             logger.exception("cycle %d failed", self._cycles)
         self._work_ms.append((self.clock.monotonic_ns() - started) / 1e6)

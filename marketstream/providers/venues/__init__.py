@@ -1,0 +1,1 @@
+"""One file per venue: what its frames mean. The sockets are in providers/transport.py."""

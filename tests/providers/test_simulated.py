@@ -1,0 +1,117 @@
+"""The simulated provider as a feed: its start, its backlog, its truth and its speed of catching up."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from provider_fakes import SECOND_NS, START_NS, simulated
+
+from marketstream.clock import ManualClock
+from marketstream.errors import InvalidInputError
+from marketstream.market.catalog import Catalog
+from marketstream.market.events import ProviderStatus
+from marketstream.market.instruments import Kind
+from marketstream.providers.simulated import SimulatedProvider, make_world
+
+
+def test_the_first_drain_begins_with_a_snapshot_of_every_pair() -> None:
+    for provider in simulated(make_world("demo", seed=7, start_ns=START_NS)):
+        rows = provider.drain(START_NS + SECOND_NS // 10)
+        first = rows[rows["ts_received"] == START_NS]
+        assert len(first) == len(provider.listing().pairs)
+
+
+def test_venues_of_one_world_agree_on_instruments_and_markets() -> None:
+    catalog = Catalog()
+    simulated(make_world("demo", seed=7, start_ns=START_NS), catalog)
+    assert (catalog.n_instruments, catalog.n_venues, len(catalog.markets)) == (52, 8, 10)
+    market = catalog.market("NGR-EMA")
+    assert market.settles_at == START_NS + round(2.25 * 3600 * SECOND_NS)
+    assert [catalog.instrument(o).name for o in market.outcomes] == [
+        "Northgate Rovers",
+        "Draw",
+        "Eastmoor Athletic",
+    ]
+    assert catalog.venue("tidemark").fees.commission == 0.02
+
+
+def test_truth_is_told_of_what_the_venue_quotes() -> None:
+    providers = {p.name: p for p in simulated(make_world("demo", seed=7, start_ns=START_NS))}
+    truth = providers["damson"].truth(START_NS + SECOND_NS)
+    assert set(truth) == {i.id for i in providers["damson"].listing().instruments}
+    assert truth["BTC-USD"] == pytest.approx(97_412.5, rel=0.01)
+    outcomes = providers["quayside"].truth(START_NS + SECOND_NS)
+    assert sum(outcomes.values()) == pytest.approx(10.0)
+
+
+def test_quotes_are_near_the_truth() -> None:
+    for provider in simulated(make_world("demo", seed=7, start_ns=START_NS)):
+        now = START_NS + 60 * SECOND_NS
+        rows = provider.drain(now)
+        rows = rows[rows["ts_received"] > now - SECOND_NS]
+        truth = provider.truth(now)
+        names = provider.catalog.index
+        expected = np.array([truth[names[i]] for i in rows["instrument"]])
+        mid = np.where(np.isnan(rows["bid"]), rows["ask"], (rows["bid"] + rows["ask"]) / 2)
+        is_asset = provider.catalog.venues[rows["venue"][0]].kind is Kind.ASSET
+        assert np.max(np.abs(mid / expected - 1.0)) < (0.003 if is_asset else 0.25), provider.name
+
+
+def test_the_past_can_be_walked_through_faster_than_the_clock() -> None:
+    provider = simulated(make_world("demo", seed=7, start_ns=START_NS))[0]
+    provider.status = ProviderStatus.RUNNING
+    for second in range(1, 121):
+        now = START_NS + second * SECOND_NS
+        provider.drain(now)
+        # The clock stands still at the start; health goes by the feed's own time.
+        assert provider.health(now).status is ProviderStatus.RUNNING
+    assert provider.clock.now_ns() == START_NS
+    assert provider.stats.quotes > 10_000
+
+
+def test_draining_the_past_again_gives_nothing() -> None:
+    provider = simulated(make_world("demo", seed=7, start_ns=START_NS))[0]
+    provider.drain(START_NS + 10 * SECOND_NS)
+    assert len(provider.drain(START_NS + 5 * SECOND_NS)) == 0
+    assert len(provider.drain(START_NS - 5 * SECOND_NS)) == 0
+    assert provider.drain(START_NS + 11 * SECOND_NS)["ts_received"].min() > START_NS + 10 * SECOND_NS
+
+
+def test_a_backlog_of_hours_is_skipped_for_a_snapshot() -> None:
+    provider = simulated(make_world("demo", seed=7, start_ns=START_NS))[0]
+    provider.drain(START_NS + SECOND_NS)
+    rows = provider.drain(START_NS + 7200 * SECOND_NS)
+    assert len(rows) == 26
+    assert np.all(rows["ts_received"] == START_NS + 7200 * SECOND_NS)
+
+
+async def test_rejoining_at_the_same_moment_is_harmless() -> None:
+    provider = simulated(make_world("demo", seed=7, start_ns=START_NS))[0]
+    await provider.start()
+    provider.drain(START_NS + 10 * SECOND_NS)
+    await provider.stop()
+    await provider.start()
+    assert len(provider.drain(START_NS + 10 * SECOND_NS)) == 0
+    rows = provider.drain(START_NS + 10 * SECOND_NS + 1000)
+    assert np.count_nonzero(rows["state"] == 0) >= 26
+
+
+def test_one_venue_alone_sends_what_it_sends_among_the_others() -> None:
+    now = START_NS + 30 * SECOND_NS
+    together = simulated(make_world("demo", seed=7, start_ns=START_NS))
+    for provider in together:
+        rows = provider.drain(now)
+    alone = SimulatedProvider(
+        name="tidemark",
+        clock=ManualClock(),
+        world=make_world("demo", seed=7, start_ns=START_NS),
+        venue="tidemark",
+    )
+    alone.attach(Catalog())
+    assert np.array_equal(alone.drain(now)["ask"], rows["ask"], equal_nan=True)
+
+
+def test_an_unknown_venue_is_refused() -> None:
+    world = make_world("demo", seed=7, start_ns=START_NS)
+    with pytest.raises(InvalidInputError, match="no venue 'elm'"):
+        SimulatedProvider(name="x", clock=ManualClock(), world=world, venue="elm")
