@@ -112,9 +112,7 @@ def test_the_checks_catch_an_import_that_points_up(tmp_path: Path) -> None:
 
 def test_there_are_no_cycles() -> None:
     graph = {
-        name_of(path): {
-            name for name in imports(path, type_checking=False) if name.startswith("marketstream.")
-        }
+        name_of(path): {name for name in imports(path, type_checking=False) if name.startswith("marketstream.")}
         for path in modules()
     }
     done: set[str] = set()

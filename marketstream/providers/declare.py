@@ -54,7 +54,7 @@ class BinanceOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         rest_url: Base URL of the REST interface.
     """
 
-    symbols: Annotated[tuple[_Name, ...], msgspec.Meta(min_length=1, max_length=200)] | None = None
+    symbols: Annotated[tuple[_Name, ...], msgspec.Meta(min_length=1, max_length=100)] | None = None
     ws_url: str | None = None
     rest_url: str | None = None
 

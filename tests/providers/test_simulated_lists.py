@@ -128,7 +128,7 @@ def test_the_search_that_finds_nothing_in_null_finds_planted_edges() -> None:
 
 
 def reference_mids(rows: np.ndarray) -> np.ndarray:
-    """Return after each quote the mean mid of the venues, weighted by sqrt(size) / (1 + age / 2 s)."""
+    """Return after each quote the mean mid of the venues, weighted by sqrt(size) * (1 - age / 10 s)."""
     newest: dict[int, tuple[float, float, int]] = {}
     mids = []
     for bid, ask, bid_size, ask_size, ts, venue in zip(
@@ -137,7 +137,7 @@ def reference_mids(rows: np.ndarray) -> np.ndarray:
     ):
         mid = ask if np.isnan(bid) else (bid + ask) / 2
         newest[venue] = (mid, (bid_size + ask_size) ** 0.5, ts)
-        weights = [size / (1 + (ts - then) / 2e9) for _, size, then in newest.values()]
+        weights = [size * max(0.0, 1 - (ts - then) / 10e9) for _, size, then in newest.values()]
         mids.append(sum(w * m for w, (m, _, _) in zip(weights, newest.values(), strict=True)) / sum(weights))
     return np.array(mids)
 

@@ -14,8 +14,10 @@ from loopback_venue import (
     LoopbackVenue,
     Recording,
     depth,
+    final_tops,
     idle,
     load_binance,
+    small_recording,
     snapshot,
     ticker,
     until,
@@ -148,28 +150,6 @@ def recording(shared_data: Path) -> Recording:
     return load_binance(shared_data)
 
 
-def _final_tops(recording: Recording) -> dict[str, tuple[float, float]]:
-    # The newest of book and ticker, rebuilt with plain dicts.
-    books = {s: json.loads(body) for s, body in recording.snapshots.items()}
-    sides = {s: tuple({float(p): float(q) for p, q in b[k]} for k in ("bids", "asks")) for s, b in books.items()}
-    last = {s: b["lastUpdateId"] for s, b in books.items()}
-    tops: dict[str, tuple[int, float, float]] = {}
-    for _, frame in recording.frames:
-        data = json.loads(frame)["data"]
-        if data.get("e") == "depthUpdate" and data["u"] > last[data["s"]]:
-            last[data["s"]] = data["u"]
-            for side, levels in zip(sides[data["s"]], (data["b"], data["a"]), strict=True):
-                for price, size in levels:
-                    side[float(price)] = float(size)
-        elif "B" in data:
-            tops[data["s"]] = (data["u"], float(data["b"]), float(data["a"]))
-    for s, (bids, asks) in sides.items():
-        best = max(p for p, q in bids.items() if q), min(p for p, q in asks.items() if q)
-        if last[s] >= tops.get(s, (0,))[0]:
-            tops[s] = (last[s], *best)
-    return {s: top[1:] for s, top in tops.items()}
-
-
 async def test_plays_the_recording_frame_by_frame_on_the_tests_clock(recording: Recording) -> None:
     async with _rig(recording=recording) as rig:
         await rig.start()
@@ -210,7 +190,7 @@ async def test_at_full_speed_the_last_quotes_are_the_same(recording: Recording) 
         await rig.synced()
         rows = rig.drain()
         final = {rig.provider.symbols[row["instrument"]].symbol: (row["bid"], row["ask"]) for row in rows}
-        assert final == _final_tops(recording)
+        assert final == final_tops(recording)
         assert rig.health()[0] is ProviderStatus.RUNNING
 
 
@@ -225,7 +205,18 @@ async def test_a_venue_in_a_thread_plays_by_itself_and_keeps_its_books_alive(rec
         rows = provider.drain(clock.now_ns())
         await provider.stop()
     final = {provider.symbols[row["instrument"]].symbol: (row["bid"], row["ask"]) for row in rows}
-    assert final == _final_tops(recording)
+    assert final == final_tops(recording)
+
+
+async def test_a_recording_of_our_own_making_plays_the_same_way() -> None:
+    recording = small_recording()
+    async with _rig(recording=recording) as rig:
+        await rig.start()
+        await rig.venue.play()
+        await until(lambda: rig.provider.stats.frames == len(recording.frames) + 1, "all frames")
+        rows = rig.drain()
+    final = {recording.symbols[row["instrument"]]: (row["bid"], row["ask"]) for row in rows}
+    assert final == final_tops(recording) == {"BTCUSDT": (64000.11, 64000.19), "ETHBTC": (0.0412, 0.04122)}
 
 
 # ---- faults

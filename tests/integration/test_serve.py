@@ -1,0 +1,81 @@
+"""`marketstream serve` as a stranger runs it."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+import pytest
+from running import free_port, serve
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(90)]
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_it_serves_both_addresses_and_stops_cleanly_when_told(how: signal.Signals) -> None:
+    with serve() as program:
+        status = program.get("/streaming/status")
+        assert status["state"] == "running" and status["simulated"] is True
+        assert len(program.get("/markets?limit=500")["rows"]) >= 30
+        with urllib.request.urlopen(program.dashboard, timeout=20) as page:
+            assert b"marketstream" in page.read()
+        assert program.stop(how) == 0
+        with pytest.raises(urllib.error.URLError):
+            program.get("/streaming/status")
+
+
+def test_a_page_of_another_site_may_not_open_the_stream() -> None:
+    from websockets.exceptions import InvalidStatus
+    from websockets.sync.client import connect
+
+    with serve() as program:
+        address = program.dashboard.replace("http", "ws") + "/ws"
+        with pytest.raises(InvalidStatus) as refused:
+            connect(address, origin="http://evil.example", subprotocols=["bokeh", "token"], proxy=None)
+        assert refused.value.response.status_code == 403
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "marketstream", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_port_that_is_taken_is_said_in_a_sentence() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        for mine, other in (("api", "dashboard"), ("dashboard", "api")):
+            done = run("serve", f"--{mine}-port", str(port), f"--{other}-port", str(free_port()))
+            assert done.returncode == 2
+            assert f"cannot listen on 127.0.0.1:{port}" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"MARKETSTREAM_PROFILE": "moon"}, "profile: Input should be 'demo'"),
+        ({"MARKETSTREAM_HOST": "0.0.0.0"}, "host must be a loopback address"),
+        ({"MARKETSTREAM_PROVIDERS_FILE": "nothing.toml"}, "nothing.toml: cannot be read"),
+    ],
+)
+def test_a_bad_setting_stops_the_start_with_exit_code_2(environment: dict[str, str], message: str) -> None:
+    done = run("serve", **environment)
+    assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
+
+
+def test_providers_lists_what_a_profile_declares() -> None:
+    done = run("providers", "--profile", "demo")
+    assert done.returncode == 0
+    lines = done.stdout.strip().splitlines()
+    assert len(lines) == 8 and all("simulated" in line and "instruments on" in line for line in lines)
