@@ -96,12 +96,13 @@ async def _serve_until_told(settings: Settings) -> int:
     from marketstream.dashboard.server import dashboard_server
     from marketstream.engine import Engine
 
-    stop = _stop_on_signal()
     engine = Engine(settings)
     api = api_server(create_app(engine), settings.host, settings.api_port)
     # Both ports are taken before the engine starts: a port that is not free is said at once.
     with listening_socket(settings.host, settings.api_port) as api_socket:
         dashboard = dashboard_server(engine, settings.host, settings.dashboard_port)
+        # After Panel's server was made, which installs a handler of its own that stops the loop under our feet.
+        stop = _stop_on_signal()
         serving = asyncio.create_task(api.serve([api_socket]), name="api-server")
         try:
             await engine.ensure_running()

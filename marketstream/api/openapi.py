@@ -1,0 +1,74 @@
+"""The OpenAPI document: every status an endpoint can answer with, and errors in their own media type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from marketstream.api.errors import PROBLEM_TYPE, TITLES, Problem
+
+TAGS = [
+    {"name": "streaming", "description": "The engine: what it is doing, whether it is well, and its switch."},
+    {
+        "name": "providers",
+        "description": "Where quotes come from: state, counts, switches, and faults on demand.",
+    },
+    {
+        "name": "rationale",
+        "description": "Texts whose every figure is a fact: asked for now, read when ready.",
+    },
+    {"name": "tables", "description": "The newest snapshot of the house analysis, as rows with units."},
+]
+_WHEN = {
+    400: "The Host header is foreign, or the body is not JSON.",
+    403: "The request comes from a page of another origin.",
+    404: "Nothing answers to that name.",
+    409: "What was asked is impossible in the present state; the detail says why.",
+    413: "The body has more than 1 MB.",
+    415: "The body is not declared as application/json.",
+    429: "Too much is waiting already; ask again after the seconds in Retry-After.",
+    422: "A value is wrong; `errors` says which and what would be right.",
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a route that answers with these error statuses, 400 among them always."""
+    return {status: {"model": Problem, "description": _WHEN[status]} for status in (400, *statuses)}
+
+
+def changes(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the error `responses` of a route with a body: what any body can meet, and `statuses`."""
+    return problems(403, *statuses, 413, 415, 422)
+
+
+def install_openapi(app: FastAPI) -> None:
+    """Make `app.openapi()` say that errors are of type application/problem+json."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = get_openapi(
+                title=app.title,
+                version=app.version,
+                summary=app.summary,
+                description=app.description,
+                routes=app.routes,
+                tags=app.openapi_tags,
+                license_info=app.license_info,
+            )
+            for response in _error_responses(document):
+                response["content"] = {PROBLEM_TYPE: next(iter(response["content"].values()))}
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
+
+
+def _error_responses(document: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    for path in document["paths"].values():
+        for operation in path.values():
+            for status, response in operation["responses"].items():
+                if int(status) in TITLES:
+                    yield response
