@@ -5,7 +5,7 @@ STAMP := .venv/.made
 # uv is used where it is there; it must not fetch an interpreter of its own.
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: serve test lint types notebooks bench fuzz lock screenshots clean help
+.PHONY: serve test lint types notebooks store-notebooks bench fuzz lock screenshots clean help
 
 help:
 	@echo "make serve        start the dashboard and the API"
@@ -49,6 +49,9 @@ types: $(STAMP)
 
 notebooks: $(STAMP)
 	$(BIN)/python -m pytest --nbval notebooks
+
+store-notebooks: $(STAMP)
+	$(BIN)/python notebooks/store.py
 
 bench: $(STAMP)
 	$(BIN)/python tests/performance/bench.py --output bench.json

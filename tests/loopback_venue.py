@@ -61,6 +61,7 @@ def small_recording() -> Recording:
         depth("ETHBTC", 8, 8, bids=[["0.04120", "3"]]),
         depth("BTCUSDT", 103, 103, bids=[["64000.12", "0"]], asks=[["64000.20", "0.9"]]),
         ticker("BTCUSDT", 104, "64000.11", "1", "64000.19", "2"),
+        depth("BTCUSDT", 104, 104, bids=[["64000.11", "1"]], asks=[["64000.19", "2"]]),
     )
     timed = tuple((0.1 * i, json.dumps(frame).encode()) for i, frame in enumerate(frames))
     return Recording(("BTCUSDT", "ETHBTC"), timed, {"BTCUSDT": book, "ETHBTC": pair})

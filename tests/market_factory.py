@@ -43,9 +43,7 @@ def make_catalog(
     markets, fees = markets or {}, fees or {}
     catalog = Catalog()
     outcomes = {name: tuple(f"{name}:{outcome}" for outcome in found) for name, found in markets.items()}
-    kinds = [(name, Kind.ASSET) for name in venues if assets] + [
-        (name, Kind.OUTCOME) for name in books if markets
-    ]
+    kinds = [(name, Kind.ASSET) for name in venues if assets] + [(name, Kind.OUTCOME) for name in books if markets]
     catalog.add(
         Listing(
             instruments=(
@@ -69,8 +67,7 @@ def make_catalog(
             ),
             pairs=(),
             markets=tuple(
-                Market(id=name, name=name, outcomes=legs, settles_at=settles_at)
-                for name, legs in outcomes.items()
+                Market(id=name, name=name, outcomes=legs, settles_at=settles_at) for name, legs in outcomes.items()
             ),
         )
     )

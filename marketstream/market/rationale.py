@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any, cast
 
-from marketstream.errors import InvalidInputError, NotFoundError
+from marketstream.errors import InvalidInputError
 from marketstream.market.instruments import MAX_NAME_LENGTH
 
 MAX_FACTS = 400
@@ -181,25 +180,30 @@ class Issue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RationaleRequest:
-    """An order for a text.
+    """An order for a text; `of` takes the kind as a plain string.
 
     Args:
-        kind: What it is about; the plain string is taken too.
+        kind: What it is about.
         subject: Instrument id, for `position_explanation` alone.
 
     Raises:
-        InvalidInputError: An unknown kind, or a subject where none belongs or the other way round.
+        InvalidInputError: A subject where none belongs, or none where one does.
     """
 
     kind: RationaleKind
     subject: str | None = None
 
-    def __post_init__(self) -> None:
+    @classmethod
+    def of(cls, kind: str, subject: str | None = None) -> RationaleRequest:
+        """Return an order by the name of its kind; InvalidInputError when there is no such kind."""
         try:
-            object.__setattr__(self, "kind", RationaleKind(self.kind))
-        except ValueError:
-            known = ", ".join(RationaleKind)
-            raise InvalidInputError(f"kind must be one of {known}, was {self.kind!r}") from None
+            return cls(kind=RationaleKind(kind), subject=subject)
+        except ValueError as error:
+            if isinstance(error, InvalidInputError):
+                raise
+            raise InvalidInputError(f"kind must be one of {', '.join(RationaleKind)}, was {kind!r}") from None
+
+    def __post_init__(self) -> None:
         needs = self.kind is RationaleKind.POSITION_EXPLANATION
         if needs != (self.subject is not None):
             rule = "needs the id of an instrument as subject" if needs else "has no subject"
@@ -279,15 +283,6 @@ def entity_key(instrument_or_venue_id: str) -> str:
     if key in (PORTFOLIO, FEEDS, EDGES):
         return f"%{ord(key[0]):x}{key[1:]}"
     return key
-
-
-def find_fact(facts: Mapping[str, Fact], subject: str, metric: str, venue: str | None = None) -> Fact:
-    """Return a fact by what it says; NotFoundError when the sheet does not have it."""
-    key = fact_id(subject, metric, venue)
-    try:
-        return facts[key]
-    except KeyError:
-        raise NotFoundError(f"no fact {key!r} on this sheet") from None
 
 
 def _plain(value: object) -> object:

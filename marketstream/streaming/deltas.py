@@ -104,7 +104,7 @@ class DeltaGraph:
 def fenced(
     function: Callable[[Any], Any], on_error: Callable[[BaseException], None] | None = None
 ) -> Callable[[Any], Any]:
-    """Wrap a function for use in the graph: what it raises is logged (and told to `on_error`), and None is returned.
+    """Wrap a function for use in the graph: what it raises is logged, told to `on_error`, and None is returned.
 
     >>> fenced(lambda frame: frame.nothing)(3) is None
     True

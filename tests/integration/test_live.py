@@ -83,7 +83,9 @@ def test_the_page_shows_the_same_fair_values(shared_data: Path, chromium: str) -
         page.goto(program.dashboard)
         for symbol, (bid, ask) in final_tops(recording).items():
             row = page.locator(".tabulator-row", has_text=instrument_of(symbol))
-            digits = f"{0.5 * (bid + ask):.4g}"
-            row.get_by_text(digits).first.wait_for(timeout=60_000)
+            cell = row.locator("[tabulator-field='fair']")
+            cell.wait_for(timeout=60_000)
+            shown = float(cell.inner_text().replace(",", ""))
+            assert shown == pytest.approx(0.5 * (bid + ask), rel=1e-3), symbol
         assert page.get_by_text("LIVE", exact=True).first.is_visible()
         browser.close()

@@ -82,9 +82,7 @@ def test_one_bad_row_harms_no_other() -> None:
     assert rows["state"].tolist() == [QuoteState.LIVE, QuoteState.CROSSED, QuoteState.LIVE, QuoteState.GAP]
 
 
-@given(
-    st.floats(), st.floats(), st.floats(), st.floats(), st.integers(0, 1), st.integers(NOW - 10**12, NOW + 10**12)
-)
+@given(st.floats(), st.floats(), st.floats(), st.floats(), st.integers(0, 1), st.integers(NOW - 10**12, NOW + 10**12))
 def test_whatever_comes_in_what_stays_live_is_sound(
     bid: float, ask: float, bid_size: float, ask_size: float, instrument: int, ts_event: int
 ) -> None:

@@ -1,0 +1,312 @@
+"""The wiring: builds every chapter from Settings and owns every task. Pages, API and notebooks hold one Engine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from streamz.dataframe import DataFrame as StreamingDataFrame
+
+from marketstream.analytics.analysis import Analysis, Snapshot
+from marketstream.clock import SECOND_NS, Clock, ManualClock, SystemClock
+from marketstream.market.catalog import Catalog
+from marketstream.market.events import MarketEvent, Topic
+from marketstream.market.quotes import QuoteBatch
+from marketstream.market.state import MarketState
+from marketstream.providers.base import Provider
+from marketstream.providers.declare import ProviderFactory, load_declarations, profile_declarations
+from marketstream.providers.registry import ProviderRegistry
+from marketstream.rationale.service import PortfolioRationaleService
+from marketstream.settings import Settings, load_settings
+from marketstream.streaming.deltas import DeltaGraph
+from marketstream.streaming.streamer import MarketStreamer, StreamerState
+
+logger = logging.getLogger(__name__)
+
+KEPT_EVENTS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineStatus:
+    """How the engine fares.
+
+    Attributes:
+        state: Stopped, running or paused.
+        profile: Which feeds were asked for.
+        simulated: True when the prices are made by the simulator.
+        started_at: UTC ns of the start; None while stopped.
+        now: UTC ns.
+        sequence: Number of the newest cycle.
+        cycle_s: Seconds from one cycle to the next.
+        cycle_ms_p50: Median work of a cycle, ms.
+        cycle_ms_p99: 99th percentile of the same, ms.
+        quotes_per_s: Good quotes per second.
+        refused_share: Share of quotes refused at the providers' edge, 0..1.
+        n_instruments: Instruments known.
+        n_venues: Venues known.
+        n_providers: Providers in the registry.
+        analysis_ms: Time of the newest house analysis, ms.
+        errors: Cycles, graph nodes and analyses that raised.
+    """
+
+    state: StreamerState
+    profile: str
+    simulated: bool
+    started_at: int | None
+    now: int
+    sequence: int
+    cycle_s: float
+    cycle_ms_p50: float
+    cycle_ms_p99: float
+    quotes_per_s: float
+    refused_share: float
+    n_instruments: int
+    n_venues: int
+    n_providers: int
+    analysis_ms: float
+    errors: int
+
+
+class Engine:
+    """One stream, one house analysis, one rationale service, shared by all who look.
+
+    Args:
+        settings: What to build.
+        clock: The only source of time; the machine's by default.
+        providers: Feeds in place of the declared ones.
+
+    Raises:
+        ConfigurationError: A declaration cannot be used.
+    """
+
+    def __init__(
+        self, settings: Settings, *, clock: Clock | None = None, providers: Iterable[Provider] | None = None
+    ) -> None:
+        self.settings = settings
+        self.clock: Clock = SystemClock() if clock is None else clock
+        self.catalog = Catalog()
+        self.house = Analysis()
+        self.market: MarketState | None = None
+        self.snapshot: Snapshot | None = None
+        self._events: deque[MarketEvent] = deque(maxlen=KEPT_EVENTS)
+        self._begin_ns = self.clock.now_ns() - settings.warmup_s * SECOND_NS
+        self.registry = ProviderRegistry(self.catalog, self.clock, self._events.append)
+        for provider, enabled in declared_providers(settings, self.clock, self._begin_ns, providers):
+            self.registry.add(provider, enabled=enabled)
+        self.graph = DeltaGraph(self.catalog, self._keep, window=settings.window, history_s=settings.history_s)
+        self.streamer = MarketStreamer(
+            drain=self.registry.drain,
+            emit=self.graph.emit,
+            dispatch=self._dispatch,
+            clock=self.clock,
+            cycle_s=settings.cycle_s,
+        )
+        self.rationale = PortfolioRationaleService(lambda: self.snapshot, self.clock)
+        self._started_at: int | None = None
+        self._analysed_at: int | None = None
+        self._analysis_ms = 0.0
+        self._analysis_errors = 0
+        self._warm = False
+        self._opening: asyncio.Task[None] | None = None
+        self._health: asyncio.Task[None] | None = None
+
+    @property
+    def deltas(self) -> StreamingDataFrame:
+        """Return the streamz DataFrame of rolling deltas; hang your own nodes on it."""
+        return self.graph.deltas
+
+    @property
+    def events(self) -> Sequence[MarketEvent]:
+        """Return the last 200 events, newest last."""
+        return tuple(self._events)
+
+    @property
+    def simulated(self) -> bool:
+        """Tell whether the prices are made by the simulator."""
+        return any(provider.kind == "simulated" for provider in self.registry)
+
+    def start(self) -> None:
+        """Start on the running event loop; without one, the first `ensure_running` starts it."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        if self._opening is None:
+            self._opening = loop.create_task(self._open(), name="engine-start")
+
+    async def ensure_running(self) -> None:
+        """Start if that has not happened yet, and wait until quotes flow."""
+        self.start()
+        if self._opening is not None:
+            await asyncio.shield(self._opening)
+
+    async def stop(self) -> None:
+        """Stop intake, then everything behind it, and wait for it; the newest snapshot stays readable."""
+        opening, self._opening = self._opening, None
+        if opening is None:
+            return
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
+        await self.streamer.stop()
+        if self._health is not None:
+            self._health.cancel()
+            await asyncio.gather(self._health, return_exceptions=True)
+            self._health = None
+        await self.registry.stop()
+        await self.rationale.stop()
+        self._started_at = None
+        self._note("stopped")
+
+    async def close(self) -> None:
+        """Stop for good and let go of the streamz graph."""
+        await self.stop()
+        self.graph.close()
+
+    def pause(self) -> None:
+        """Stop taking quotes into the stream; feeds stay connected."""
+        if self.streamer.state is StreamerState.RUNNING:
+            self.streamer.pause()
+            self._note("paused")
+
+    def resume(self) -> None:
+        """Take quotes again."""
+        if self.streamer.state is StreamerState.PAUSED:
+            self.streamer.resume()
+            self._note("resumed")
+
+    async def run_for(self, seconds: float) -> None:
+        """Start if need be, then let `seconds` of this engine's time pass; a manual clock is moved on at once."""
+        await self.ensure_running()
+        if isinstance(self.clock, ManualClock):
+            await self.clock.run_for(seconds)
+        else:
+            await self.clock.sleep(seconds)
+
+    def truth(self) -> dict[str, float]:
+        """Return true prices by instrument as the simulator knows them; empty for real feeds."""
+        moment = self.clock.now_ns() if self.market is None else self.market.now
+        known: dict[str, float] = {}
+        for provider in self.registry:
+            if not known.keys() >= {i.id for i in provider.listing().instruments}:
+                known.update(provider.truth(moment))
+        return known
+
+    def status(self) -> EngineStatus:
+        """Return how the engine fares."""
+        loop = self.streamer.status()
+        good = sum(provider.stats.quotes for provider in self.registry)
+        refused = sum(sum(provider.stats.refused.values()) for provider in self.registry)
+        return EngineStatus(
+            state=loop.state,
+            profile=self.settings.profile,
+            simulated=self.simulated,
+            started_at=self._started_at,
+            now=self.clock.now_ns(),
+            sequence=0 if self.market is None else self.market.sequence,
+            cycle_s=self.settings.cycle_s,
+            cycle_ms_p50=loop.cycle_ms_p50,
+            cycle_ms_p99=loop.cycle_ms_p99,
+            quotes_per_s=loop.quotes_per_s,
+            refused_share=refused / (good + refused) if good + refused else 0.0,
+            n_instruments=self.catalog.n_instruments,
+            n_venues=self.catalog.n_venues,
+            n_providers=len(self.registry.names),
+            analysis_ms=self._analysis_ms,
+            errors=loop.errors + self.graph.errors + self._analysis_errors,
+        )
+
+    async def _open(self) -> None:
+        await self.registry.start()
+        await self._warm_up()
+        self.streamer.start()
+        await self.rationale.start()
+        self._health = asyncio.get_running_loop().create_task(self._watch_health(), name="engine-health")
+        self._started_at = self.clock.now_ns()
+        self._note("started")
+
+    async def _warm_up(self) -> None:
+        # Only a simulated past can be played: the stream walks through it in steps of one second, once.
+        if self._warm or not self.simulated:
+            return
+        self._warm = True
+        end = self.clock.now_ns()
+        for moment in range(self._begin_ns + SECOND_NS, end, SECOND_NS):
+            self.streamer.emit_up_to(moment)
+            await asyncio.sleep(0)
+
+    async def _dispatch(self, batch: QuoteBatch) -> None:
+        interval = round(self.settings.analysis_interval_s * SECOND_NS)
+        if self.market is None or (self._analysed_at is not None and batch.now - self._analysed_at < interval):
+            return
+        self._analysed_at = batch.now
+        started = self.clock.monotonic_ns()
+        try:
+            self.snapshot = self.house.step(self.market)
+        except Exception:  # fence: the stream goes on, the last good snapshot stays with its time
+            self._analysis_errors += 1
+            logger.exception("the house analysis failed at cycle %d", self.market.sequence)
+        self._analysis_ms = (self.clock.monotonic_ns() - started) / 1e6
+
+    async def _watch_health(self) -> None:
+        while True:
+            try:
+                self.registry.check_health(self.clock.now_ns())
+            except Exception:  # fence: a health check that fails is tried again
+                logger.exception("the health check failed")
+            await self.clock.sleep(self.settings.health_interval_s)
+
+    def _keep(self, market: MarketState) -> None:
+        self.market = market
+
+    def _note(self, what: str) -> None:
+        self._events.append(
+            MarketEvent(ts=self.clock.now_ns(), topic=Topic.ENGINE_STATUS, subject="engine", message=f"Stream {what}.")
+        )
+
+
+def declared_providers(
+    settings: Settings, clock: Clock, start_ns: int, given: Iterable[Provider] | None = None
+) -> list[tuple[Provider, bool]]:
+    """Return the feeds to open, each with whether it is enabled: `given`, or the file's, or the profile's.
+
+    Args:
+        settings: Names the file or the profile.
+        clock: Given to every provider.
+        start_ns: UTC ns at which simulated worlds begin.
+        given: Feeds made elsewhere.
+    """
+    if given is not None:
+        return [(provider, True) for provider in given]
+    if settings.providers_file is not None:
+        declarations = load_declarations(settings.providers_file)
+    else:
+        declarations = profile_declarations(settings.profile)
+    factory = ProviderFactory(
+        clock=clock,
+        start_ns=start_ns,
+        seed=settings.seed,
+        binance_ws_url=settings.binance_ws_url,
+        binance_rest_url=settings.binance_rest_url,
+        binance_symbols=settings.binance_symbols,
+    )
+    return [(factory.build(declaration), declaration.enabled) for declaration in declarations]
+
+
+def connect(profile: str = "demo", *, clock: Clock | None = None, **settings: Any) -> Engine:
+    """Build an engine for a notebook, and start it where an event loop runs.
+
+    Args:
+        profile: `demo`, `null`, `planted` or `live`.
+        clock: A `ManualClock` makes a simulated profile repeatable.
+        settings: Any other setting by its name, such as `seed=7`.
+
+    Raises:
+        ConfigurationError: A setting cannot be used.
+    """
+    engine = Engine(load_settings(profile=profile, **settings), clock=clock)
+    engine.start()
+    return engine
