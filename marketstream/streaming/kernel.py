@@ -90,7 +90,7 @@ class RollingKernel:
         history[:k] = self._history
         self._history = history
         self._changed = np.zeros(n_instruments, dtype=DELTA_DTYPE)
-        self._changed_bytes = self._changed.view(np.float64).reshape(n_instruments, -1)
+        self._changed_bytes = self._changed.view(np.float64).reshape(n_instruments, DELTA_DTYPE.itemsize // 8)
         self._stale_after_ns = np.ascontiguousarray(stale_after_ns, dtype=np.int64)
         self._per_stale = 1.0 / self._stale_after_ns
         self._marks[2] = 0

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import cvxpy as cp
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -211,3 +215,23 @@ def test_the_optimality_check_catches_weights_that_are_feasible_only() -> None:
     even = np.full(8, 0.125)
     best = reference(p)[1]
     assert optimality_gap(p, even) >= best - objective(p, even) > 1e-5
+
+
+def test_the_least_volatile_portfolio_of_a_published_case_is_found(shared_data: Path) -> None:
+    folder = shared_data / "portfolio"
+    (case,) = (c for c in json.loads((folder / "CASES.json").read_text())["cases"] if c["id"] == 2)
+    prices = pd.read_csv(folder / "stock_prices.csv.gz", index_col="date")
+    sigma = 252.0 * prices.pct_change(fill_method=None).cov().to_numpy()
+    values, vectors = np.linalg.eigh(sigma)
+    own = 0.5 * values[0]
+    covariance = FactorCovariance(
+        loadings=vectors * np.sqrt(values - own),
+        idiosyncratic=np.full(len(sigma), own),
+        horizon_s=1.0,
+        n_samples=len(prices),
+        method="sample",
+    )
+    n = len(sigma)
+    found = solve_weights(problem(n, covariance=covariance, upper=np.ones(n), cost=0.0, gamma=1.0)).weights
+    assert found is not None
+    assert math.sqrt(found @ sigma @ found) == pytest.approx(case["expected"][1], abs=1e-7)

@@ -149,6 +149,15 @@ def test_returns_are_log_returns_between_whole_steps(catalog: Catalog) -> None:
     assert returns["BBB-USD"].isna().all()
 
 
+def test_a_catalogue_without_instruments_gives_empty_frames() -> None:
+    states: list[MarketState] = []
+    graph = DeltaGraph(Catalog(), states.append)
+    graph.emit(batch(0))
+    check_frame(states[0].deltas, DELTAS)
+    check_frame(states[0].best_quotes, BEST)
+    assert states[0].books.empty and graph.errors == 0
+
+
 def test_a_closed_graph_is_collected(catalog: Catalog) -> None:
     graph = DeltaGraph(catalog, lambda state: None)
     graph.emit(batch(0, (0, 0, 100.0)))
