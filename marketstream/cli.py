@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -20,8 +21,9 @@ STOP_WITHIN_S = 10.0
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 2 a setting cannot be used."""
-    parser = _parser()
-    chosen = parser.parse_args(arguments)
+    # Matrices here are small: the threads of a BLAS only wait for each other. It is read when numpy is first imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    chosen = _parser().parse_args(arguments)
     if chosen.command == "warm":
         return _warm()
     try:

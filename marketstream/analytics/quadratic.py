@@ -70,13 +70,15 @@ def solve_weights(problem: WeightProblem) -> WeightSolution:
     solver.setup(**_matrices(problem, unit))
     status = solver.solve()
     iterations = int(solver.result.info.iter)
-    if status != piqp.PIQP_SOLVED:
+    # A budget that ran out is no failure where what was reached is proven below to be as good as any.
+    if status not in (piqp.PIQP_SOLVED, piqp.PIQP_MAX_ITER_REACHED):
         name = str(status).rsplit(".", maxsplit=1)[-1].removeprefix("PIQP_").lower().replace("_", " ")
         return WeightSolution(weights=None, reason=f"solver stopped: {name}", iterations=iterations)
     solution = np.array(solver.result.x)
     weights = _clean(problem, solution[:n] * unit, unit)
     if not _proven(problem, weights):
-        return WeightSolution(weights=None, reason="solver returned no optimum", iterations=iterations)
+        reason = f"solver returned no optimum after {iterations} iterations"
+        return WeightSolution(weights=None, reason=reason, iterations=iterations)
     return WeightSolution(weights=weights, reason="", iterations=iterations)
 
 
@@ -130,9 +132,12 @@ def _matrices(problem: WeightProblem, unit: float) -> dict[str, object]:
     # sum|w - held| = sum(2 bought - w) + a constant, with bought >= 0 and bought >= w - held.
     ones, none = sparse.eye_array(n), sparse.csc_array((n, k))
     exposure = np.hstack([np.vstack([np.ones(n), loadings[:n].T]), np.zeros((k + 1, n)), -np.eye(k + 1, k, -1)])
+    linear = np.concatenate([-problem.mean * price - cost, np.full(n, 2.0 * cost), np.zeros(k)])
+    # Where views or costs outweigh risk by far, their size is the unit of the objective.
+    scale = 1.0 / max(1.0, float(np.abs(linear).max()))
     return {
-        "P": sparse.csc_matrix(sparse.diags_array(np.concatenate([own, np.zeros(n), np.ones(k)]))),
-        "c": np.concatenate([-problem.mean * price - cost, np.full(n, 2.0 * cost), np.zeros(k)]),
+        "P": scale * sparse.csc_matrix(sparse.diags_array(np.concatenate([own, np.zeros(n), np.ones(k)]))),
+        "c": scale * linear,
         "A": sparse.csc_matrix(exposure),
         "b": np.concatenate([[problem.budget], -loadings[n:].T @ problem.fixed]) / unit,
         "G": sparse.csc_matrix(sparse.hstack([ones, -ones, none])),

@@ -106,6 +106,7 @@ class Session:
         self._layouts.clear()
         self.views.clear()
         self._content.clear()
+        _let_go_of_busy(self.page)
 
     def refresh(self) -> bool:
         """Look at the newest snapshot and show it; returns whether anything was new."""
@@ -240,6 +241,13 @@ class Session:
             meta_name="marketstream",
             meta_description="Live market workbench",
         )
+
+
+def _let_go_of_busy(page: Any) -> None:
+    # Every Page subscribes to the process-wide `pn.state.busy` and never cancels that, which would keep it for ever.
+    for watcher in [*pn.state.param.watchers.get("busy", {}).get("value", [])]:
+        if getattr(getattr(watcher.fn, "__self__", None), "self", None) is page:
+            pn.state.param.unwatch(watcher)
 
 
 _MAIN = ":host { display: flex; flex-direction: column; background: var(--ms-bg); min-height: 0; }"

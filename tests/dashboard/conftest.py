@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import panel as pn
 import pytest
 from bokeh.document import Document
+from drawn_pages import end
 
 from marketstream.clock import ManualClock
 from marketstream.dashboard.session import Session
@@ -33,11 +34,4 @@ def session(engine: Engine) -> Iterator[Session]:
     session.page.server_doc(document)
     session.refresh()
     yield session
-    session.close()
-    document.clear()
-
-
-def shown(viewable: object) -> str:
-    """Return all markup in a layout, one pane after the other."""
-    panes = viewable.select(pn.pane.HTML)  # type: ignore[attr-defined]  # any panel object
-    return "\n".join(pane.object or "" for pane in panes)
+    end(session, document)

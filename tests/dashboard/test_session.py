@@ -7,18 +7,12 @@ import weakref
 
 import pytest
 from bokeh.document import Document
-from conftest import shown
+from drawn_pages import end, go_to, shown
 
 from marketstream.dashboard.session import Session
 from marketstream.dashboard.trail import Trail
 from marketstream.engine import Engine
 from marketstream.settings import load_settings
-
-
-def go_to(session: Session, tab: str) -> str:
-    session.shell.tabs.active = list(session.views).index(tab)
-    session.refresh()
-    return shown(session.page.main[0])
 
 
 async def test_before_the_first_snapshot_the_page_says_what_it_waits_for() -> None:
@@ -53,13 +47,12 @@ async def test_a_moved_knob_changes_this_session_and_neither_the_house_nor_anoth
     assert engine.snapshot is not None
     other = Session(engine, Trail())
     before = go_to(session, "Portfolio")
-    session.analysis.optimizer.max_weight = 0.06
+    session.analysis.optimizer.invested_share = 0.5
     session.refresh()
-    after = shown(session.page.main[0])
-    assert before != after
-    assert session.analysis.follow(engine.snapshot).allocation.weights.max() <= 0.06 + 1e-9
+    assert before != shown(session.page.main[0])
+    assert session.analysis.follow(engine.snapshot).allocation.weights.sum() == pytest.approx(0.5)
     assert other.analysis.follow(engine.snapshot).allocation is engine.snapshot.allocation
-    assert engine.snapshot.allocation.weights.max() > 0.06
+    assert engine.snapshot.allocation.weights.sum() == pytest.approx(1.0)
     other.close()
 
 
@@ -129,8 +122,7 @@ async def test_nothing_of_a_closed_session_stays(engine: Engine) -> None:
         for tab in list(session.views):
             go_to(session, tab)
         dead += [weakref.ref(thing) for thing in (session, session.analysis, session.choices, session.knobs)]
-        session.close()
-        document.clear()
+        end(session, document)
         del session, document
     gc.collect()
     assert [ref() for ref in dead] == [None] * len(dead)

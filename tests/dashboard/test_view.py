@@ -6,7 +6,7 @@ import logging
 
 import panel as pn
 import pytest
-from conftest import shown
+from drawn_pages import shown
 
 from marketstream.dashboard.session import Session
 from marketstream.dashboard.views.view import Fence, Moment

@@ -22,7 +22,8 @@ class HealthView:
     title = "Health"
 
     def __init__(self, context: Context) -> None:
-        cards = (ProvidersCard(context), LoopCard(), RefusedCard(), EngineEventsCard(context))
+        self.providers = ProvidersCard(context)
+        cards = (self.providers, LoopCard(), RefusedCard(), EngineEventsCard(context))
         self._fences = [Fence(card.title, card.view, card.refresh) for card in cards]
 
     def layout(self) -> Any:

@@ -61,7 +61,7 @@ class ProviderRow:
                 height=26,
                 margin=(0, 8, 0, 4),
                 align="center",
-                on_click=self._play,
+                on_click=self.play,
             )
             controls.append(self.menu)
         self._busy = False
@@ -75,20 +75,24 @@ class ProviderRow:
             self.switch.value = report.enabled
             self._busy = False
 
-    async def _switched(self, event: Any) -> None:
-        if self._busy:
-            return
+    async def turn(self, *, on: bool) -> None:
+        """Take the provider in or out; what the registry refuses is said in the row."""
         registry = self._context.engine.registry
         self._busy = True
         try:
-            await (registry.enable(self._name) if event.new else registry.disable(self._name))
+            await (registry.enable(self._name) if on else registry.disable(self._name))
         except MarketStreamError as fault:
             self._say(fault)
         finally:
             self._busy = False
         self._context.touch()
 
-    def _play(self, item: Any) -> None:
+    async def _switched(self, event: Any) -> None:
+        if not self._busy:
+            await self.turn(on=bool(event.new))
+
+    def play(self, item: Any) -> None:
+        """Play the fault that a menu item names, for FAULT_S seconds."""
         fault: Fault | None = self._faults.get(item["label"] if isinstance(item, dict) else str(item))
         if fault is None:
             return
@@ -109,7 +113,7 @@ class ProvidersCard:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._rows: dict[str, ProviderRow] = {}
+        self.rows: dict[str, ProviderRow] = {}
         self._head = text.pane(_HEADINGS, css=_ROW + ":host { flex: none; }")
         self._card = Card(self.title, "")
         self.view = self._card.view
@@ -117,11 +121,11 @@ class ProvidersCard:
     def refresh(self, moment: Moment) -> None:
         """Bring every row up to `moment`."""
         reports = {report.name: report for report in moment.reports}
-        if list(reports) != list(self._rows):
-            self._rows = {n: self._rows.get(n) or ProviderRow(self._context, r) for n, r in reports.items()}
-            self._card.body(self._head, *(row.view for row in self._rows.values()))
+        if list(reports) != list(self.rows):
+            self.rows = {n: self.rows.get(n) or ProviderRow(self._context, r) for n, r in reports.items()}
+            self._card.body(self._head, *(row.view for row in self.rows.values()))
         for name, report in reports.items():
-            self._rows[name].refresh(report)
+            self.rows[name].refresh(report)
         states = Counter(report.status.value.lower() for report in moment.reports)
         playable = any(report.faults for report in moment.reports)
         self._card.head(

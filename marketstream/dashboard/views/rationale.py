@@ -31,8 +31,8 @@ class RationaleView:
     title = "Rationale"
 
     def __init__(self, context: Context) -> None:
-        self._writer = Writer(context)
-        cards = (TextCard(context, self._writer), FactsCard(self._writer))
+        self.writer = Writer(context)
+        cards = (TextCard(context, self.writer), FactsCard(self.writer))
         self._fences = [Fence(card.title, card.view, card.refresh) for card in cards]
 
     def layout(self) -> Any:
