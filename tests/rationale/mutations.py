@@ -149,7 +149,10 @@ def _other_figures(shown: str, fact: Fact, rng: np.random.Generator) -> Iterator
         yield "decimals", put(f"{value:,.{fact.decimals - 1}f}")
         yield "decimals", put(digits + "0")
     unit = shown[number.end() :]
-    yield "unit", shown[: number.end()] + str(rng.choice([other for other in UNITS if other != unit]))
+    yield (
+        "unit",
+        shown[: number.end()] + str(rng.choice([other for other in UNITS if other.rstrip("s") != unit.rstrip("s")])),
+    )
     if value:
         flipped = {"+": "−", "−": "+"}.get(shown[0])
         yield "sign", flipped + shown[1:] if flipped else "−" + shown
@@ -187,7 +190,7 @@ def _metrics(text: str, spans: tuple[Span, ...], sheet: FactSheet) -> Iterator[M
                 text[s.start : s.end] for s in _in_sentence(text, found.start(), spans) if s.kind is SpanKind.FIGURE
             }
             for new, other in METRIC_PHRASES.items():
-                if other == metric or _could_be(sheet, other, shown):
+                if other == metric or _could_be(sheet, other, shown) or _both_none(sheet, metric, other):
                     continue
                 changed = text[: found.start()] + new + text[found.end() :]
                 yield Mutant("metric word", changed, f"{old} -> {new}: {_around(text, found.start())}")
@@ -239,6 +242,12 @@ def _could_be(sheet: FactSheet, metric: str, shown: set[str]) -> bool:
         for f in sheet.facts
         if f.metric.removeprefix("stakes_") == metric.removeprefix("stakes_") or f.metric.startswith(metric)
     )
+
+
+def _both_none(sheet: FactSheet, metric: str, other: str) -> bool:
+    """Return whether "no tradable edge" and "no positive edge" are both true."""
+    counts = [f.value for f in sheet.facts if f.metric in (metric, other) and f.unit == "count"]
+    return len(counts) == 2 and counts == [0.0, 0.0]
 
 
 def _is_fixed(text: str, start: int, word: str) -> bool:

@@ -78,7 +78,7 @@ def _span(words: str, span: Span, facts: Mapping[str, Fact]) -> Markup:
     fact = facts.get(span.fact_id)
     if span.kind is SpanKind.NAME:
         return markup("<b>{words}</b>", words=words)
-    if span.kind is not SpanKind.FIGURE or fact is None:
+    if fact is None:
         return text.escape(words)
     rows = [
         ("Value", f"{fact_value(fact)} {fact_unit(fact)}".strip()),
@@ -89,7 +89,8 @@ def _span(words: str, span: Span, facts: Mapping[str, Fact]) -> Markup:
     ]
     tip = join(markup("<span>{label}</span><span>{value}</span>", label=label, value=value) for label, value in rows)
     return markup(
-        '<span class="chip" tabindex="0">{words}<span class="tip" role="tooltip"><b>{name}</b>{tip}</span></span>',
+        '<span class="{look}" tabindex="0">{words}<span class="tip" role="tooltip"><b>{name}</b>{tip}</span></span>',
+        look="chip" if span.kind is SpanKind.FIGURE else "claim",
         words=words,
         name=fact_name(fact),
         tip=tip,
@@ -114,6 +115,7 @@ TEXT_CSS = """
 .text h2 { font-size: 16px; line-height: 1.5; font-weight: 700; margin-bottom: 8px; } .text p { margin: 0 0 10px; }
 .chip { position: relative; background: var(--ms-accentbg); color: var(--ms-accent); border-radius: 4px;
   padding: 1px 5px; cursor: help; white-space: nowrap; outline-offset: 1px; }
+.claim { position: relative; border-bottom: 1px dotted var(--ms-ink3); cursor: help; }
 .old .chip { background: var(--ms-warnbg); color: var(--ms-warn); }
 .tip { display: none; position: absolute; left: -8px; top: 1.9em; z-index: 30; min-width: 290px; max-width: 360px;
   grid-template-columns: auto 1fr; gap: 1px 14px; padding: 9px 12px; background: var(--ms-surface);
@@ -121,7 +123,7 @@ TEXT_CSS = """
   box-shadow: 0 4px 14px rgba(0, 0, 0, .18); white-space: normal; }
 .tip b { grid-column: 1 / 3; margin-bottom: 3px; } .tip span { color: var(--ms-ink3); }
 .tip span:nth-of-type(even) { text-align: right; color: var(--ms-ink); }
-.chip:hover .tip, .chip:focus .tip { display: grid; }
+.chip:hover .tip, .chip:focus .tip, .claim:hover .tip, .claim:focus .tip { display: grid; }
 .foot { display: flex; flex-wrap: wrap; gap: 4px 14px; align-items: center; border-top: 1px solid var(--ms-line);
   padding: 8px 16px; font-size: 11px; color: var(--ms-ink3); }
 .ok { border: 1px solid var(--ms-up); color: var(--ms-up); border-radius: 10px; padding: 1px 9px; }

@@ -1,0 +1,252 @@
+"""The engine: one stream from feed to snapshot, on a manual clock."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+
+import marketstream as ms
+from marketstream.clock import ManualClock
+from marketstream.engine import Engine
+from marketstream.errors import ConfigurationError
+from marketstream.market.frames import ALLOCATION, EDGES, FAIR, check_frame
+from marketstream.providers.base import Fault
+from marketstream.settings import load_settings
+from marketstream.streaming.streamer import StreamerState
+
+
+def engine_for(profile: str = "demo", **settings: object) -> Engine:
+    return ms.connect(profile, clock=ManualClock(), **{"warmup_s": 60, **settings})
+
+
+async def test_quotes_become_fair_values_edges_and_weights() -> None:
+    engine = engine_for()
+    await engine.run_for(2.0)
+    snapshot = engine.snapshot
+    assert snapshot is not None and engine.market is not None
+    check_frame(snapshot.fair, FAIR)
+    check_frame(snapshot.edges, EDGES)
+    check_frame(snapshot.allocation.frame, ALLOCATION)
+    assert snapshot.fair["fair"].notna().all()
+    assert snapshot.allocation.weights.sum() == pytest.approx(1.0, abs=1e-8)
+    assert engine.status().errors == 0
+    await engine.close()
+
+
+async def test_the_same_seed_gives_the_same_snapshot_bit_for_bit() -> None:
+    found = []
+    for _ in range(2):
+        engine = engine_for(seed=11)
+        await engine.run_for(3.0)
+        assert engine.snapshot is not None
+        found.append((engine.snapshot.fair["fair"].to_numpy().tobytes(), engine.snapshot.edges.to_csv()))
+        await engine.close()
+    assert found[0] == found[1]
+
+
+async def test_another_seed_gives_another_market() -> None:
+    fair = []
+    for seed in (1, 2):
+        engine = engine_for(seed=seed)
+        await engine.run_for(1.0)
+        assert engine.snapshot is not None
+        fair.append(engine.snapshot.fair["fair"].to_numpy())
+        await engine.close()
+    assert not np.array_equal(fair[0], fair[1])
+
+
+async def test_the_warm_up_fills_the_history_before_the_first_cycle() -> None:
+    engine = engine_for(warmup_s=120)
+    await engine.ensure_running()
+    assert engine.market is not None and len(engine.market.history.times) >= 118
+    await engine.close()
+
+
+async def test_start_stop_pause_and_resume_can_be_said_twice_and_in_any_order() -> None:
+    engine = engine_for()
+    engine.pause(), engine.resume()
+    await engine.stop()
+    assert engine.status().state is StreamerState.STOPPED
+    engine.start(), engine.start()
+    await engine.run_for(0.5)
+    sequence = engine.status().sequence
+    engine.pause(), engine.pause()
+    await engine.run_for(5.0)
+    assert engine.status().state is StreamerState.PAUSED and engine.status().sequence == sequence
+    engine.resume()
+    await engine.run_for(0.5)
+    assert engine.status().sequence > sequence
+    await engine.stop()
+    await engine.stop()
+    assert engine.status().state is StreamerState.STOPPED and engine.status().started_at is None
+    await engine.run_for(1.0)
+    assert engine.status().state is StreamerState.RUNNING
+    await engine.close()
+
+
+async def test_nothing_is_left_running_after_a_stop() -> None:
+    before = asyncio.all_tasks()
+    engine = engine_for()
+    await engine.run_for(1.0)
+    await engine.close()
+    assert asyncio.all_tasks() == before
+
+
+async def test_it_can_be_built_and_started_where_no_loop_runs() -> None:
+    engine = await asyncio.to_thread(lambda: engine_for())
+    assert engine.status().state is StreamerState.STOPPED
+    await engine.ensure_running()
+    assert engine.status().state is StreamerState.RUNNING
+    await engine.close()
+
+
+async def test_a_stale_venue_leaves_the_consensus_and_says_so() -> None:
+    engine = engine_for()
+    await engine.run_for(1.0)
+    engine.registry.play_fault("alder", Fault.STALL, 60.0)
+    await engine.run_for(15.0)
+    assert engine.snapshot is not None
+    row = engine.snapshot.fair.loc["BTC-USD"]
+    assert row["n_venues"] <= 3 and "alder: stale" in row["left_out"]
+    assert engine.registry.check_health(engine.clock.now_ns())["alder"].status == "DEGRADED"
+    await engine.close()
+
+
+async def test_a_provider_can_be_taken_out_and_put_back_while_the_stream_runs() -> None:
+    engine = engine_for()
+    await engine.run_for(1.0)
+    alder = engine.registry.get("alder")
+    await engine.registry.remove("alder")
+    await engine.run_for(1.0)
+    assert engine.snapshot is not None and engine.market is not None
+    assert engine.market.books.loc[("BTC-USD", "alder"), "state"] == "CLOSED"
+    assert "alder: closed" in engine.snapshot.fair.loc["BTC-USD", "left_out"]
+    engine.registry.add(alder)
+    await engine.registry.enable("alder")
+    await engine.run_for(2.0)
+    assert engine.market.books.loc[("BTC-USD", "alder"), "state"] == "LIVE"
+    assert "alder" not in engine.snapshot.fair.loc["BTC-USD", "left_out"]
+    await engine.close()
+
+
+async def test_crossed_quotes_are_refused_and_the_venue_is_out_until_a_good_one() -> None:
+    engine = engine_for()
+    await engine.run_for(1.0)
+    engine.registry.play_fault("birch", Fault.CROSSED, 5.0)
+    await engine.run_for(3.0)
+    assert engine.registry.get("birch").stats.refused["crossed"] > 0
+    assert engine.market is not None and not (engine.market.book["bid"] > engine.market.book["ask"]).any()
+    await engine.run_for(10.0)
+    assert engine.snapshot is not None and "birch: crossed" not in engine.snapshot.fair.loc["BTC-USD", "left_out"]
+    assert engine.market.books.loc[("BTC-USD", "birch"), "state"] == "LIVE"
+    await engine.close()
+
+
+async def test_no_edge_can_be_traded_on_null_and_planted_ones_are_found() -> None:
+    tradable = {}
+    for profile in ("null", "planted"):
+        engine = engine_for(profile, warmup_s=120)
+        tradable[profile] = 0
+        for _ in range(20):
+            await engine.run_for(1.0)
+            assert engine.snapshot is not None
+            tradable[profile] += int(engine.snapshot.edges["executable"].sum())
+        await engine.close()
+    assert tradable["null"] == 0
+    assert tradable["planted"] > 20
+
+
+async def test_tradable_edges_lie_where_edges_were_planted() -> None:
+    engine = engine_for("planted", warmup_s=120)
+    found: set[tuple[str, str, str]] = set()
+    for _ in range(20):
+        await engine.run_for(1.0)
+        assert engine.snapshot is not None
+        edges = engine.snapshot.edges
+        found |= set(edges.index[edges["executable"].to_numpy()])
+    planted = {
+        (one.instrument, one.venue)
+        for provider in engine.registry
+        for one in provider.planted(until=engine.clock.now_ns())  # type: ignore[attr-defined]
+    }
+    hits = [(instrument, venue) in planted for instrument, venue, _ in found]
+    # Judged against the others, a venue that is planted makes its neighbours look a little wrong too.
+    assert np.mean(hits) > 0.8
+    await engine.close()
+
+
+async def test_on_null_changes_beyond_two_deviations_are_3_to_7_percent() -> None:
+    engine = engine_for("null", warmup_s=300)
+    beyond: list[np.ndarray] = []
+
+    def look(frame: object) -> None:
+        assert engine.market is not None
+        z = engine.market.changed["z_change"]
+        beyond.append(np.abs(z[np.isfinite(z)]) > 2)
+
+    node = engine.deltas.stream.sink(look)
+    await engine.run_for(30.0)
+    node.destroy()
+    share = float(np.concatenate(beyond).mean())
+    assert 0.03 <= share <= 0.07
+    await engine.close()
+
+
+async def test_an_analysis_that_fails_stops_nothing_and_is_counted(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = engine_for()
+    await engine.run_for(1.0)
+    good = engine.snapshot
+
+    def fail(market: object) -> None:
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(engine.house, "step", fail)
+    await engine.run_for(2.0)
+    assert engine.snapshot is good and engine.status().errors >= 3
+    assert "the house analysis failed" in caplog.text
+    monkeypatch.undo()
+    await engine.run_for(1.0)
+    assert engine.snapshot is not good
+    await engine.close()
+
+
+async def test_events_tell_what_happened() -> None:
+    engine = engine_for()
+    await engine.run_for(1.0)
+    await engine.registry.disable("cedar")
+    messages = [f"{event.subject}: {event.message}" for event in engine.events]
+    assert any("started" in m for m in messages) and any(m.startswith("cedar") for m in messages)
+    await engine.close()
+
+
+async def test_the_simulator_knows_the_truth_and_the_fair_value_is_near_it() -> None:
+    engine = engine_for(warmup_s=120)
+    await engine.run_for(2.0)
+    assert engine.snapshot is not None
+    fair, truth = engine.snapshot.fair, engine.truth()
+    assert set(truth) == set(fair.index)
+    errors = [(fair.loc[name, "fair"] - truth[name]) / fair.loc[name, "fair_sd"] for name in truth]
+    assert np.mean(np.abs(errors) < 3) > 0.9
+    await engine.close()
+
+
+def test_a_profile_that_does_not_exist_is_said_in_a_sentence() -> None:
+    with pytest.raises(ConfigurationError, match="profile: Input should be"):
+        ms.connect("moon")
+
+
+def test_the_package_lists_what_it_offers() -> None:
+    for name in ms.__all__:
+        assert getattr(ms, name) is not None and name in dir(ms)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'; it has Analysis"):
+        _ = ms.nothing
+
+
+def test_settings_reach_the_parts() -> None:
+    engine = Engine(load_settings(window=64, history_s=120, cycle_s=0.25, warmup_s=0), clock=ManualClock())
+    assert engine.graph.kernel.window == 64 and engine.graph.kernel.history_s == 120
+    assert engine.streamer.cycle_s == 0.25
