@@ -57,7 +57,8 @@ bench: $(STAMP)
 	$(BIN)/python tests/performance/bench.py --output bench.json
 
 fuzz: $(STAMP)
-	MARKETSTREAM_FUZZ=1 $(BIN)/python -m pytest -m fuzz --timeout 1800
+	MARKETSTREAM_FUZZ=2000 $(BIN)/python -m pytest -s -q --timeout 7200 tests/rationale/test_narrator.py \
+		tests/rationale/test_detection.py
 
 screenshots: $(STAMP)
 	$(BIN)/python docs/screenshots.py

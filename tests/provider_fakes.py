@@ -107,9 +107,7 @@ def simulated(world: World, catalog: Catalog | None = None) -> list[SimulatedPro
     """Return one attached and started provider per venue of a world."""
     catalog = Catalog() if catalog is None else catalog
     clock = ManualClock(world.start_ns)
-    providers = [
-        SimulatedProvider(name=v.id, clock=clock, world=world, venue=v.id) for v in world.spec.venues
-    ]
+    providers = [SimulatedProvider(name=v.id, clock=clock, world=world, venue=v.id) for v in world.spec.venues]
     for provider in providers:
         provider.attach(catalog)
     return providers

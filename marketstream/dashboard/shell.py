@@ -79,6 +79,10 @@ class Shell:
         self._ids = {text.plain(f"{name}" if name == key else f"{name}  ({key})"): key for key, name in names.items()}
         self.search.options = list(self._ids)
 
+    def wait(self, status: EngineStatus) -> None:
+        """Say whose prices are awaited, before the first snapshot."""
+        text.show(self._status, markup('<div class="right">{badge}</div>', badge=_badge(status)))
+
     def refresh(self, moment: Moment, *, knob_ms: float | None, paused: bool) -> None:
         """Bring the figures up to `moment`."""
         status = moment.status

@@ -97,6 +97,8 @@ def page_style() -> dict[str, Any]:
             "fontWeight": 700,
             "letterSpacing": "-0.1px",
         },
+        # The progress line has no accessible name, and a page that is always at work needs none.
+        "& .header .MuiLinearProgress-root": {"display": "none"},
         "& .main": {"backgroundColor": "var(--ms-bg) !important"},
     }
 

@@ -187,9 +187,7 @@ class Provider(abc.ABC):
         if quiet_s > self.stale_after_s:
             self.status = ProviderStatus.DEGRADED
             absence = Absence.NO_DATA if self._progress_at is None else Absence.STALE
-            return self._report(
-                absence, f"no valid quote for {quiet_s:.1f} s (allowed: {self.stale_after_s:g} s)", age
-            )
+            return self._report(absence, f"no valid quote for {quiet_s:.1f} s (allowed: {self.stale_after_s:g} s)", age)
         self.status = ProviderStatus.RUNNING
         return self._report(None, "delivering" if age is not None else "waiting for the first quote", age)
 
@@ -206,9 +204,7 @@ class Provider(abc.ABC):
 
     def play_fault(self, fault: Fault, duration_s: float) -> None:
         """Play a fault for `duration_s` seconds, if this provider can."""
-        raise InvalidInputError(
-            f"provider {self.name!r} is a real feed and plays no faults (asked: {fault.value})"
-        )
+        raise InvalidInputError(f"provider {self.name!r} is a real feed and plays no faults (asked: {fault.value})")
 
     def truth(self, now: int) -> dict[str, float]:
         """Return the true prices by instrument, where a simulation knows them."""

@@ -32,9 +32,7 @@ async def stops_and_starts_again(rig: Rig) -> None:
         rows = live(joined(await bench.run()))
         require(len(rows) > 0, f"no LIVE row came after the {round_name} start")
         await provider.stop()
-        require(
-            provider.status is ProviderStatus.STOPPED, f"after stop its status is {provider.status.value}"
-        )
+        require(provider.status is ProviderStatus.STOPPED, f"after stop its status is {provider.status.value}")
         await provider.stop()
 
 
@@ -66,9 +64,7 @@ async def health_follows_progress(rig: Rig) -> None:
     provider.health(bench.clock.now_ns())
     await bench.run()
     flowing = provider.health(bench.clock.now_ns())
-    require(
-        flowing.status is ProviderStatus.RUNNING, f"with data flowing its health is {flowing.status.value}"
-    )
+    require(flowing.status is ProviderStatus.RUNNING, f"with data flowing its health is {flowing.status.value}")
     require(flowing.absence is None, "with data flowing it reports an absence")
     require(flowing.age_s is not None and 0 <= flowing.age_s <= rig.seconds, f"its age_s is {flowing.age_s}")
     silence_s = provider.stale_after_s * 1.5 + 1.0
@@ -137,9 +133,7 @@ async def plays_a_spike(rig: Rig) -> None:
     jumped = [pair for pair in both if abs(np.log(spiked[pair] / before[pair])) > 0.01]
     require(len(jumped) > 0.8 * len(both), f"only {len(jumped)} of {len(both)} prices jumped in a spike")
     back = [p for p in jumped if p in later and abs(later[p] - before[p]) < abs(later[p] - spiked[p])]
-    require(
-        len(back) > 0.8 * len(jumped), f"only {len(back)} of {len(jumped)} prices came back after a spike"
-    )
+    require(len(back) > 0.8 * len(jumped), f"only {len(back)} of {len(jumped)} prices came back after a spike")
     await bench.provider.stop()
 
 
@@ -176,9 +170,7 @@ def _require_blackout(bench: Bench, rows: np.ndarray, state: QuoteState) -> None
     require(len(live(rows)) == 0, "a row stayed LIVE while the feed was out of step")
     told = pairs_of(rows[rows["state"] == state])
     missing = bench.pair_codes() - told
-    require(
-        not missing, f"{len(missing)} pairs were never told {state.name}: their old price stays in the book"
-    )
+    require(not missing, f"{len(missing)} pairs were never told {state.name}: their old price stays in the book")
 
 
 def _require_return(bench: Bench, after: list[Drained]) -> None:

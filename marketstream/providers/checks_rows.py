@@ -34,9 +34,7 @@ async def listing_is_well_formed(rig: Rig) -> None:
     outcomes = {o: m.id for m in listing.markets for o in m.outcomes}
     for i in listing.instruments:
         if i.kind is Kind.OUTCOME:
-            require(
-                outcomes.get(i.id) == i.market_id, f"outcome {i.id!r} is in no listed market {i.market_id!r}"
-            )
+            require(outcomes.get(i.id) == i.market_id, f"outcome {i.id!r} is in no listed market {i.market_id!r}")
 
 
 async def attach_gives_codes(rig: Rig) -> None:
@@ -44,8 +42,7 @@ async def attach_gives_codes(rig: Rig) -> None:
     bench = Bench(rig)
     provider = bench.provider
     require(
-        0 <= provider.code < len(bench.catalog.providers)
-        and bench.catalog.providers[provider.code] == provider.name,
+        0 <= provider.code < len(bench.catalog.providers) and bench.catalog.providers[provider.code] == provider.name,
         "its code is not the catalogue's",
     )
     await provider.start()
@@ -82,9 +79,7 @@ async def drains_in_order_of_receipt(rig: Rig) -> None:
         times = drained.rows["ts_received"]
         require(bool(np.all(times <= drained.now)), "a row was received after the drain's now")
         ahead = drained.rows["ts_event"] > times + MAX_EVENT_AHEAD_NS
-        require(
-            not bool(np.any(ahead & (drained.rows["state"] == QuoteState.LIVE))), "an event time lies ahead"
-        )
+        require(not bool(np.any(ahead & (drained.rows["state"] == QuoteState.LIVE))), "an event time lies ahead")
     require(
         not len(received) or int(received[0]) > 10**18,
         "receipt times are not UTC nanoseconds of this century",
@@ -139,9 +134,7 @@ async def screens_bad_rows(rig: Rig) -> None:
             bool(np.isnan(out["bid"][0]) and np.isnan(out["ask"][0])),
             f"{reason.value}: its price is still there",
         )
-        require(
-            bench.provider.stats.refused[reason.value] == 1, f"a row that is {reason.value} was not counted"
-        )
+        require(bench.provider.stats.refused[reason.value] == 1, f"a row that is {reason.value} was not counted")
 
 
 async def repeats_itself(rig: Rig) -> None:
@@ -187,9 +180,7 @@ def _require_priced(rows: np.ndarray, is_outcome: np.ndarray) -> None:
             bool(np.all(np.isfinite(price[there]) & (price[there] > 0))),
             f"a LIVE {side} is not a positive number",
         )
-        require(
-            bool(np.all(np.isfinite(size) & (size >= 0))), f"a LIVE {side}_size is negative or not finite"
-        )
+        require(bool(np.all(np.isfinite(size) & (size >= 0))), f"a LIVE {side}_size is negative or not finite")
         require(bool(np.all(size[~there] == 0)), f"a missing {side} has a size")
         too_high = is_outcome[rows["instrument"]] & there & (price >= 1.0)
         require(not bool(np.any(too_high)), f"an outcome's {side} is not below 1")

@@ -155,9 +155,7 @@ class ProviderFactory:
                 return self._simulated(declaration, declaration.options)
             return self._binance(declaration, declaration.options)
         except InvalidInputError as error:
-            raise ConfigurationError(
-                f"{declaration.source}: provider {declaration.name!r}: {error}"
-            ) from None
+            raise ConfigurationError(f"{declaration.source}: provider {declaration.name!r}: {error}") from None
 
     def build_all(self, declarations: Iterable[ProviderDeclaration]) -> list[Provider]:
         """Return a new provider for each declaration."""
@@ -220,18 +218,14 @@ def _declarations(raw: object, source: str) -> list[ProviderDeclaration]:
     for position, item in enumerate(raw["providers"], start=1):
         declaration = _declaration(item, position, source)
         if any(d.name == declaration.name for d in declarations):
-            raise ConfigurationError(
-                f"{source}: provider {declaration.name!r} is declared twice; names are unique"
-            )
+            raise ConfigurationError(f"{source}: provider {declaration.name!r} is declared twice; names are unique")
         declarations.append(declaration)
     return declarations
 
 
 def _declaration(item: object, position: int, source: str) -> ProviderDeclaration:
     name = item.get("name") if isinstance(item, dict) else None
-    where = (
-        f"{source}: provider {name!r}" if isinstance(name, str) else f"{source}: provider number {position}"
-    )
+    where = f"{source}: provider {name!r}" if isinstance(name, str) else f"{source}: provider number {position}"
     raw = _checked(item, _Raw, where)
     if raw.kind not in KINDS:
         raise ConfigurationError(f"{where}: kind must be one of {', '.join(KINDS)}, was {raw.kind!r}")

@@ -42,9 +42,7 @@ class SimulatedProvider(Provider):
     kind = "simulated"
     _FAULTS: ClassVar[tuple[Fault, ...]] = tuple(Fault)
 
-    def __init__(
-        self, *, name: str, clock: Clock, world: World, venue: str, stale_after_s: float = 10.0
-    ) -> None:
+    def __init__(self, *, name: str, clock: Clock, world: World, venue: str, stale_after_s: float = 10.0) -> None:
         super().__init__(name=name, clock=clock, stale_after_s=stale_after_s)
         self.world = world
         spec = world.spec.venue(venue)
@@ -160,9 +158,7 @@ def make_world(
     >>> len(world.asset_ids), len(world.spec.markets), len(world.spec.venues)
     (26, 10, 8)
     """
-    return World(
-        make_world_spec(name, n_instruments=n_instruments, n_venues=n_venues), seed=seed, start_ns=start_ns
-    )
+    return World(make_world_spec(name, n_instruments=n_instruments, n_venues=n_venues), seed=seed, start_ns=start_ns)
 
 
 def _asset_instruments(world: World, venue: str) -> tuple[Instrument, ...]:

@@ -96,8 +96,7 @@ class FaultPlayer:
     def _covered(self, window: _Window) -> bool:
         # A resync that another loss swallows does not happen.
         return any(
-            w is not window and w.fault in (*_SILENT, Fault.GAP) and w.begin < window.end < w.end
-            for w in self._windows
+            w is not window and w.fault in (*_SILENT, Fault.GAP) and w.begin < window.end < w.end for w in self._windows
         )
 
 

@@ -135,9 +135,7 @@ class OutcomeFeed(Feed):
             first, block = self.world.window(int(steps.min()), int(steps.max()))
             # Off the ladder, so that the size is exact.
             price = outcome_price(block.probability[steps - first, i], planted, self.venue.fees)
-            self._put(
-                rows, hit[(price > 0.0) & (price < 1.0)], price[(price > 0.0) & (price < 1.0)], planted.side
-            )
+            self._put(rows, hit[(price > 0.0) & (price < 1.0)], price[(price > 0.0) & (price < 1.0)], planted.side)
 
     def _put(self, rows: np.ndarray, hit: np.ndarray, price: np.ndarray, side: str) -> None:
         if side == BUY:
@@ -146,9 +144,7 @@ class OutcomeFeed(Feed):
             rows["bid"][hit] = np.where(rows["bid"][hit] >= price, price * 0.98, rows["bid"][hit])
         else:
             rows["bid"][hit] = price
-            rows["ask"][hit] = np.where(
-                rows["ask"][hit] <= price, price + 0.02 * (1.0 - price), rows["ask"][hit]
-            )
+            rows["ask"][hit] = np.where(rows["ask"][hit] <= price, price + 0.02 * (1.0 - price), rows["ask"][hit])
 
     def _with_ends(self, rows: np.ndarray, span: Span) -> np.ndarray:
         ending = np.flatnonzero((self._closes >= span.begin) & (self._closes < span.end))

@@ -72,9 +72,7 @@ class Planting:
         ends = begins + round(self._spec.length_s * SECOND_NS)
         return tuple(self._plant(names[i], rng, self._spec, begins, ends) for i in chosen)
 
-    def _plant(
-        self, name: str, rng: np.random.Generator, spec: PlantingSpec, begins: int, ends: int
-    ) -> Planted:
+    def _plant(self, name: str, rng: np.random.Generator, spec: PlantingSpec, begins: int, ends: int) -> Planted:
         venue, two_sided, is_outcome = self._places[name][int(rng.integers(len(self._places[name])))]
         low, high = spec.probability if is_outcome else spec.bps
         size = low + (high - low) * float(rng.random())

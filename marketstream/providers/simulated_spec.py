@@ -54,9 +54,7 @@ class AssetSpec:
 
     def __post_init__(self) -> None:
         if self.market_beta**2 + self.sector_beta**2 > 1.0:
-            raise InvalidInputError(
-                f"{self.id!r}: the squares of market_beta and sector_beta must sum to at most 1"
-            )
+            raise InvalidInputError(f"{self.id!r}: the squares of market_beta and sector_beta must sum to at most 1")
 
     @property
     def quote_currency(self) -> str:

@@ -218,9 +218,7 @@ class _OutcomeLaw:
     def __init__(self, spec: WorldSpec) -> None:
         self._settle = np.array([m.settles_after_s for m in spec.markets])
         self._event = np.minimum(np.array([m.event_s for m in spec.markets]), self._settle)
-        self._share = np.where(
-            self._event < self._settle, np.array([m.event_share for m in spec.markets]), 1.0
-        )
+        self._share = np.where(self._event < self._settle, np.array([m.event_share for m in spec.markets]), 1.0)
         lower, upper, market = [], [], []
         for i, m in enumerate(spec.markets):
             edges = np.cumsum([p for _, _, p in m.outcomes])
@@ -231,9 +229,7 @@ class _OutcomeLaw:
         self._lower, self._upper = np.array(lower), np.array(upper)
         self._market = np.array(market, dtype=np.int64)
 
-    def walk(
-        self, start: np.ndarray, times_s: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def walk(self, start: np.ndarray, times_s: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Return (steps, O) probabilities of a block and the scores after it; `times_s` has one more."""
         clock = self._clock(times_s)
         moves = np.sqrt(np.diff(clock, axis=0)) * rng.standard_normal((BLOCK_STEPS, len(start)))

@@ -165,9 +165,7 @@ async def test_the_twin_without_a_bug_passes() -> None:
     await check_provider(Twin, deterministic=True)
 
 
-@pytest.mark.parametrize(
-    ("twin", "check", "says"), TWINS, ids=[f"{t.__name__}-{check}" for t, check, _ in TWINS]
-)
+@pytest.mark.parametrize(("twin", "check", "says"), TWINS, ids=[f"{t.__name__}-{check}" for t, check, _ in TWINS])
 async def test_the_bug_is_caught(twin: type[Provider], check: str, says: str) -> None:
     with pytest.raises(ConformanceError) as caught:
         await check_provider(twin, deterministic=True)

@@ -151,9 +151,7 @@ def test_every_built_in_profile_can_be_built(name: str, factory: ProviderFactory
 
 
 def test_an_unknown_profile_names_the_known_ones() -> None:
-    with pytest.raises(
-        ConfigurationError, match="unknown profile 'dmo'; there are demo, null, planted, live"
-    ):
+    with pytest.raises(ConfigurationError, match="unknown profile 'dmo'; there are demo, null, planted, live"):
         profile_declarations("dmo")
 
 
@@ -209,8 +207,6 @@ def test_the_live_profile_names_eight_symbols() -> None:
 
 
 def test_a_single_declaration_builds_without_a_factory(tmp_path: Path) -> None:
-    path = write(
-        tmp_path, GOOD | {"options": {"world": "scale", "venue": "v02", "n_instruments": 3, "n_venues": 2}}
-    )
+    path = write(tmp_path, GOOD | {"options": {"world": "scale", "venue": "v02", "n_instruments": 3, "n_venues": 2}})
     provider = build(load_declarations(path)[0], ManualClock(), start_ns=0, seed=1)
     assert [i.id for i in provider.listing().instruments] == ["A0001-USD", "A0002-USD", "A0003-USD"]

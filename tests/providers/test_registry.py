@@ -171,9 +171,7 @@ async def test_rows_of_another_type_are_an_error_of_that_provider_alone(
     assert bad.stats.errors == 1
 
 
-async def test_a_start_that_fails_is_faulted_and_not_trusted(
-    desk: Desk, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_start_that_fails_is_faulted_and_not_trusted(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     bad = RaisingProvider("bad", desk.clock)
     bad.raises_in = "start"
     desk.registry.add(bad)
@@ -188,9 +186,7 @@ async def test_a_start_that_fails_is_faulted_and_not_trusted(
     assert desk.registry.trusted("BTC-USD", "kraken") == "bad"
 
 
-async def test_a_start_that_hangs_is_given_up_and_the_others_run(
-    desk: Desk, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_start_that_hangs_is_given_up_and_the_others_run(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     slow = HangingProvider("slow", desk.clock, "start")
     desk.registry.add(slow)
     good = desk.add("good")

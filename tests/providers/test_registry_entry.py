@@ -76,9 +76,7 @@ async def test_work_that_is_too_slow_is_cancelled_and_counted(
     assert "stop failed: TimeoutError" in caplog.text
 
 
-async def test_what_fails_after_it_was_given_up_is_logged(
-    clock: ManualClock, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_what_fails_after_it_was_given_up_is_logged(clock: ManualClock, caplog: pytest.LogCaptureFixture) -> None:
     entry = entry_of(clock, Catalog(), "a")
 
     async def work() -> None:

@@ -62,9 +62,7 @@ def test_a_margin_is_put_on_by_its_formula(method: Margin, margin: float, price:
 
 def test_no_margin_is_the_multiplicative_one() -> None:
     for venue in make_world_spec("demo").outcome_venues:
-        _, rows = feed(
-            5.0, venue=venue.id, method=venue.method, margin=0.2 if venue.margin < 0.2 else venue.margin
-        )
+        _, rows = feed(5.0, venue=venue.id, method=venue.method, margin=0.2 if venue.margin < 0.2 else venue.margin)
         prices = [rows["ask"][rows["instrument"] == i][-1] for i in range(3)]
         factors = np.array(prices) / np.array([0.5, 0.3, 0.2])
         assert factors.max() / factors.min() > 1.03, venue.id

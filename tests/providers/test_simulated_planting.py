@@ -18,9 +18,7 @@ from marketstream.providers.simulated_world import World
 PLANTED = make_world_spec("planted")
 
 
-def profit(
-    row: np.void, truth: float, side: str, per_trade: float, commission: float, outcome: bool
-) -> float:
+def profit(row: np.void, truth: float, side: str, per_trade: float, commission: float, outcome: bool) -> float:
     """Return net profit per unit of trading this row at the true price: fraction of it, or per contract."""
     bid, ask = float(row["bid"]), float(row["ask"])
     if not outcome:
@@ -66,13 +64,9 @@ def test_every_quote_in_a_window_earns_exactly_the_planted_size() -> None:
 
 def test_no_quote_outside_the_windows_earns_anything() -> None:
     world, catalog, rows = rows_of(PLANTED, 120.0)
-    windows = {
-        (p.instrument, p.venue): p for p in Planting(world).between(START_NS, START_NS + 60 * SECOND_NS - 1)
-    }
+    windows = {(p.instrument, p.venue): p for p in Planting(world).between(START_NS, START_NS + 60 * SECOND_NS - 1)}
     checked = 0
-    for row in rows[(rows["state"] == QuoteState.LIVE) & (rows["ts_event"] < START_NS + 60 * SECOND_NS)][
-        ::20
-    ]:
+    for row in rows[(rows["state"] == QuoteState.LIVE) & (rows["ts_event"] < START_NS + 60 * SECOND_NS)][::20]:
         instrument, venue = catalog.instruments[row["instrument"]].id, catalog.venues[row["venue"]]
         planted = windows.get((instrument, venue.id))
         if planted is not None and planted.begins_at <= row["ts_event"] < planted.ends_at:

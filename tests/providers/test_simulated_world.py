@@ -114,9 +114,7 @@ def test_outcome_probabilities_are_martingales_that_end_as_often_as_they_began()
 def test_most_information_comes_during_the_event() -> None:
     def spread(second: float) -> float:
         moment = START_NS + round(second * SECOND_NS)
-        return float(
-            np.std([world(one_match(20.0, 4.0, 0.9), seed=s).truth(moment)["M:home"] for s in range(150)])
-        )
+        return float(np.std([world(one_match(20.0, 4.0, 0.9), seed=s).truth(moment)["M:home"] for s in range(150)]))
 
     assert spread(19.0) > 2.0 * spread(15.9)
 

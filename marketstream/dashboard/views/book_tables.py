@@ -42,10 +42,10 @@ def weights_table(book: Allocation, catalog: Catalog) -> Markup:
     )
     more = markup('<tr class="dim"><td colspan="7">{n} more at 0.0 %</td></tr>', n=rest) if rest else ""
     return markup(
-        '<div class="scroll"><table><thead><tr><th>Asset</th><th class="num">Now %</th><th>now, target</th>'
+        '<div class="scroll"><table><thead><tr><th>Asset</th><th class="num">Now %</th><th class="wide">now, target</th>'
         '<th class="num">Target %</th><th class="num">Trade %</th><th class="num risk">Risk share %</th>'
         "<th>Held by</th></tr></thead>"
-        '<tbody>{rows}{more}<tr class="sum"><td>Sum</td><td class="num">{now}</td><td class="soft">'
+        '<tbody>{rows}{more}<tr class="sum"><td>Sum</td><td class="num">{now}</td><td class="soft wide">'
         'turnover {turnover} %</td><td class="num">{target}</td><td class="num">{trade}</td>'
         '<td class="num risk">{risk}</td><td></td></tr></tbody></table></div>',
         rows=rows,
@@ -81,8 +81,8 @@ def stakes_table(book: Allocation, catalog: Catalog) -> Markup:
     )
     return markup(
         '<div class="scroll"><table><thead><tr><th>Outcome</th><th>Book</th><th class="num">Now USD</th>'
-        '<th>now, target</th><th class="num">Stake USD</th><th class="num">Exp. profit USD</th><th>Held by</th></tr>'
-        '</thead><tbody>{rows}<tr class="sum"><td>Sum</td><td></td><td class="num">{now}</td><td></td>'
+        '<th class="wide">now, target</th><th class="num">Stake USD</th><th class="num">Exp. profit USD</th><th>Held by</th></tr>'
+        '</thead><tbody>{rows}<tr class="sum"><td>Sum</td><td></td><td class="num">{now}</td><td class="wide"></td>'
         '<td class="num">{stake}</td><td class="num">{profit}</td><td></td></tr></tbody></table></div>',
         rows=rows,
         now=formats.number(float(stakes["current"].round(0).sum()), 0),
@@ -127,6 +127,6 @@ def _pill(limit: object) -> Markup:
 
 BARS_CSS = """
 td.wide { min-width: 110px; width: 28%; } .bar { margin: 5px 0; }
-@media (max-width: 759px) { td.wide { min-width: 44px; width: auto; } .risk { display: none; }
+@media (max-width: 759px) { .wide, .risk { display: none; }
   td { height: 38px; padding: 3px 4px; } th { padding: 4px; white-space: normal; } }
 """

@@ -39,7 +39,8 @@ def fact_name(fact: Fact) -> str:
     parts = [_metric(fact.metric), fact.subject_name if fact.subject_name != fact.subject else fact.subject]
     if fact.venue is not None:
         parts.append(fact.venue)
-    return ", ".join(part for part in parts if part)
+    words = ", ".join(part for part in parts if part)
+    return words[:1].upper() + words[1:]
 
 
 def _metric(name: str) -> str:
