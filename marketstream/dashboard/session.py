@@ -72,8 +72,9 @@ class Session:
         self.knobs = KnobPanel(self.analysis, engine.clock, self._knob_moved)
         self.browser = Browser(width=0, height=0, margin=0)
         self._layouts: dict[str, Any] = {}
+        self._waiting = text.pane(loading("Waiting for the engine."))
         self._content = pn.Column(
-            text.pane(loading("Waiting for the first cycle of the engine.")),
+            self._waiting,
             margin=0,
             sizing_mode="stretch_width",
             stylesheets=[_CONTENT],
@@ -112,7 +113,7 @@ class Session:
         """Look at the newest snapshot and show it; returns whether anything was new."""
         house = self.snapshot
         if house is None:
-            return False
+            return self._wait()
         if self.paused is None:
             self._trail.record(house, self._engine.truth)
         return self.show(self.analysis.follow(house))
@@ -161,6 +162,13 @@ class Session:
             self.faults += 1
             log.warning("a page could not be refreshed (%d)", self.faults, exc_info=True)
 
+    def _wait(self) -> bool:
+        status = self._engine.status()
+        self.shell.wait(status)
+        what = "Playing the simulated past, so that charts are full" if status.simulated else "Waiting for the venues"
+        text.show(self._waiting, loading(f"{what}: cycle {status.sequence:,}. The first prices follow at once."))
+        return False
+
     def _place_drawer(self) -> None:
         # Nobody knows the width before the first render, so the drawer starts closed, which is right on a phone.
         if not self._placed and self.browser.width_px:
@@ -192,7 +200,8 @@ class Session:
 
     def _knob_moved(self) -> None:
         now = self._engine.clock.monotonic_ns()
-        self._moved_ns = self._moved_ns or now
+        if self._moved_ns is None:
+            self._moved_ns = now
         if now - self._refreshed_ns >= KNOB_EVERY_NS:
             self.touch()
 

@@ -11,6 +11,7 @@ import panel_material_ui as pmui
 from marketstream.dashboard import formats, text
 from marketstream.dashboard.text import Markup, join, markup
 from marketstream.dashboard.views.view import Moment
+from marketstream.engine import EngineStatus
 from marketstream.market.events import ProviderStatus
 from marketstream.providers.registry import ProviderReport
 
@@ -111,14 +112,6 @@ class Shell:
         counts = {"live": 0, "late": 0, "off": 0}
         for report in moment.reports:
             counts[_feed_state(report)] += 1
-        badge = (
-            markup(
-                '<span class="badge demo" title="Every price here is made by a simulator">DEMO'
-                "<i> · SIMULATED DATA</i></span>"
-            )
-            if status.simulated
-            else markup('<span class="badge live">{name}</span>', name=status.profile.upper())
-        )
         feeds = [("live", "live", counts["live"]), ("late", "late", counts["late"]), ("off", "off", counts["off"])]
         pill = join(
             markup(
@@ -135,7 +128,7 @@ class Shell:
         return markup(
             '<div class="right">{badge}<span class="feeds {state}">{pill}</span>'
             '<span class="clock {paused}">{clock}<i> UTC</i></span></div>',
-            badge=badge,
+            badge=_badge(status),
             pill=pill,
             state=state,
             clock=formats.clock(moment.snapshot.now),
@@ -146,6 +139,16 @@ class Shell:
         key = self._ids.get(event.new or "")
         if key is not None:
             self._choose(key)
+
+
+def _badge(status: EngineStatus) -> Markup:
+    if not status.simulated:
+        return markup('<span class="badge live">{profile}</span>', profile=status.profile.upper())
+    return markup(
+        '<span class="badge demo" title="Every price here is made by a simulator">{profile}'
+        "<i> · SIMULATED DATA</i></span>",
+        profile=status.profile.upper(),
+    )
 
 
 def _feed_state(report: ProviderReport) -> str:

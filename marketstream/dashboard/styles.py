@@ -85,47 +85,38 @@ BAR_CSS = """
 TABLE_CSS = (
     DOT_CSS
     + """
-:host { font-variant-numeric: tabular-nums lining-nums; }
-.tabulator { background: var(--ms-surface) !important; border: 0 !important; font-size: 12px;
-  font-family: Roboto, system-ui, sans-serif; }
-.tabulator .tabulator-tableholder { background: var(--ms-surface); overflow-x: hidden; }
-.tabulator .tabulator-tableholder .tabulator-table { background: var(--ms-surface); color: var(--ms-ink); }
-.tabulator .tabulator-header { background: var(--ms-surface) !important; border-bottom: 1px solid var(--ms-line2);
-  color: var(--ms-ink3); font-weight: 400; }
-.tabulator .tabulator-header .tabulator-col { background: var(--ms-surface) !important; border: 0 !important;
-  min-height: 0; }
-.tabulator .tabulator-header .tabulator-col .tabulator-col-content { padding: 4px !important; }
-.tabulator .tabulator-header .tabulator-col .tabulator-col-title { font-size: 11px; font-weight: 400;
-  color: var(--ms-ink3); white-space: normal !important; line-height: 1.2; padding-right: 0 !important; }
-.tabulator .tabulator-header .tabulator-col-sorter { right: -1px !important; bottom: auto !important; }
-.tabulator .tabulator-header .tabulator-arrow { border-width: 3px !important; opacity: 0; }
-.tabulator .tabulator-header .tabulator-col:hover .tabulator-arrow { opacity: .6; }
-.tabulator-col[aria-sort="ascending"] .tabulator-arrow, .tabulator-col[aria-sort="descending"] .tabulator-arrow {
-  opacity: 1 !important; }
-.tabulator-row { background: var(--ms-surface) !important; border: 0 !important; color: var(--ms-ink);
-  border-bottom: 1px solid var(--ms-line) !important; min-height: 24px !important; height: 24px !important; }
-.tabulator-row:hover { background: var(--ms-hover) !important; }
-.tabulator-row.tabulator-selected, .tabulator-row.tabulator-selected:hover {
-  background: var(--ms-accentbg) !important; color: var(--ms-ink) !important; }
-.tabulator-row .tabulator-cell { border: 0 !important; padding: 4px !important; font-size: 12px; line-height: 15px;
-  height: 23px !important; min-height: 23px !important; background: inherit; }
-.tabulator-row .tabulator-frozen { background: inherit; border: 0 !important; }
-.tabulator-row.tabulator-group { background: var(--ms-raised) !important; color: var(--ms-ink2); font-weight: 700;
-  font-size: 11px; padding: 4px 8px !important; min-height: 22px !important; height: 22px !important; min-width: 0; }
-.tabulator-row.tabulator-group span { color: var(--ms-ink3) !important; font-weight: 400; margin-left: 8px; }
-.tabulator-row.tabulator-group .tabulator-arrow { border-width: 4px 0 4px 6px !important;
-  border-left-color: var(--ms-ink3) !important; margin-right: 8px; }
-.tabulator-row.tabulator-group.tabulator-group-visible .tabulator-arrow { border-width: 6px 4px 0 4px !important;
-  border-left-color: transparent !important; border-top-color: var(--ms-ink3) !important; }
-.tabulator-placeholder span { color: var(--ms-ink3) !important; font-size: 12px !important; font-weight: 400; }
+:host { font-family: Roboto, system-ui, -apple-system, 'Segoe UI', sans-serif; font-size: 12px; color: var(--ms-ink);
+  font-variant-numeric: tabular-nums lining-nums; }
+.scroll { height: 100%; overflow-y: auto; overflow-x: hidden; }
+table { width: 100%; border-collapse: separate; border-spacing: 0; table-layout: fixed; }
+thead th { position: sticky; top: 0; z-index: 2; background: var(--ms-surface); border-bottom: 1px solid var(--ms-line2);
+  padding: 0; font-weight: 400; vertical-align: bottom; }
+th button { all: unset; box-sizing: border-box; width: 100%; cursor: pointer; padding: 4px; font-size: 11px;
+  line-height: 1.2; color: var(--ms-ink3); text-align: inherit; }
+th button:hover { color: var(--ms-ink); } th button:focus-visible, tr:focus-visible {
+  outline: 2px solid var(--ms-accent); outline-offset: -2px; }
+th[aria-sort=ascending] button, th[aria-sort=descending] button { color: var(--ms-accent); }
+th[aria-sort=ascending] button::after { content: " ▴"; } th[aria-sort=descending] button::after { content: " ▾"; }
+tbody td { height: 24px; padding: 0 4px; border-bottom: 1px solid var(--ms-line); white-space: nowrap; overflow: hidden;
+  text-overflow: ellipsis; }
+td:first-child { padding-left: 8px; } td:last-child, th:last-child button { padding-right: 8px; }
+tr[data-key] { cursor: pointer; } tr[data-key]:hover { background: var(--ms-hover); }
+tr[aria-selected=true], tr[aria-selected=true]:hover { background: var(--ms-accentbg); }
+tr.group th { text-align: left; background: var(--ms-raised); color: var(--ms-ink2); font-size: 11px; height: 22px;
+  padding: 0 10px; border-bottom: 1px solid var(--ms-line); }
+tr.group .n { color: var(--ms-ink3); font-weight: 400; margin-left: 8px; }
+.a-right { text-align: right; } .a-center { text-align: center; } .a-left { text-align: left; }
 .frac { display: inline-block; min-width: 5ch; text-align: left; }
-.v { color: var(--ms-ink3); font-size: 11px; } .v.code { display: inline-block; width: 24px; text-align: left; }
-.nm { font-weight: 700; } .dim { color: var(--ms-ink3); } .soft { color: var(--ms-ink2); }
-.na { color: var(--ms-ink3); font-style: normal; }
-.up { color: var(--ms-up); } .down { color: var(--ms-down); } .late { color: var(--ms-warn); }
-.b { font-weight: 700; } .ar { font-size: 9px; margin-right: 3px; }
+.v { color: var(--ms-ink3); font-size: 11px; }
+.v.code { display: inline-block; width: 26px; padding-left: 4px; text-align: left; }
+.nm { font-weight: 700; } .soft { color: var(--ms-ink2); } .na, .grey, .zero { color: var(--ms-ink3); }
+.up { color: var(--ms-up); } .down { color: var(--ms-down); } .late { color: var(--ms-warn); } .b { font-weight: 700; }
+tr.dim, tr.dim .nm, tr.dim .soft, tr.dim .up, tr.dim .down { color: var(--ms-ink3); }
+.ar { font-size: 9px; margin-right: 3px; }
 svg.spark { display: block; width: 74px; height: 15px; overflow: visible; }
 svg.spark path { fill: none; stroke-width: 1.2; vector-effect: non-scaling-stroke; }
+.rose path { stroke: var(--ms-up); } .fell path { stroke: var(--ms-down); }
+tr.dim .spark path { stroke: var(--ms-stale); stroke-dasharray: 2 2; }
 .meter { position: relative; display: inline-block; vertical-align: middle; width: 34px; height: 4px;
   background: var(--ms-raised); margin-left: 5px; border-radius: 2px; }
 .meter i { position: absolute; left: 0; top: 0; bottom: 0; background: var(--ms-accent); border-radius: 2px; }
@@ -133,9 +124,11 @@ svg.spark path { fill: none; stroke-width: 1.2; vector-effect: non-scaling-strok
 .tag { display: inline-block; border-radius: 4px; padding: 0 6px; line-height: 16px; font-size: 11px; }
 .tag-yes { background: var(--ms-upbg); color: var(--ms-up); } .tag-no { background: var(--ms-raised);
   color: var(--ms-ink2); }
+.hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+@media (max-width: 759px) { tbody td { height: 38px; } }
 """
 )
-"""What every Tabulator gets on top of its `simple` theme."""
+"""What every live table starts with; live_table.js draws it."""
 
 
 PAIR_CSS = """

@@ -15,7 +15,7 @@ from marketstream.rationale.lexicon import lexicon
 MAX_QUOTE_LENGTH = 160
 
 _TICKER = re.compile(r"(?=[A-Z0-9]*[A-Z])[A-Z0-9]{2,12}-(?=[A-Z0-9]*[A-Z])[A-Z0-9]{2,8}")
-_VENUE = re.compile(r"[A-Z][a-z]{2,}[A-Za-z]*")
+_VENUE = re.compile(r"[A-Z][a-z]{2,}[A-Za-z]*(?: [A-Z][a-z]{2,}[A-Za-z]*)*")
 
 
 def clean_text(text: str, limit: int = MAX_QUOTE_LENGTH) -> str:
@@ -31,16 +31,16 @@ def clean_text(text: str, limit: int = MAX_QUOTE_LENGTH) -> str:
 
 
 def written_name(text: str, *, is_venue: bool) -> str:
-    """Return a name as a text holds it: in “ ” unless it is a plain ticker or a venue's own word.
+    """Return a name as a text holds it: in “ ” unless it is a plain ticker or a venue's own words.
 
     >>> written_name("BTC-USD", is_venue=False), written_name("UP", is_venue=False)
     ('BTC-USD', '“UP”')
-    >>> written_name("Kraken", is_venue=True), written_name("More", is_venue=True)
-    ('Kraken', '“More”')
+    >>> written_name("Birch Markets", is_venue=True), written_name("More Markets", is_venue=True)
+    ('Birch Markets', '“More Markets”')
     """
     if _TICKER.fullmatch(text):
         return text
-    if is_venue and _VENUE.fullmatch(text) and text.lower() not in lexicon().words:
+    if is_venue and _VENUE.fullmatch(text) and lexicon().words.isdisjoint(text.lower().split()):
         return text
     return f"“{text}”"
 

@@ -18,7 +18,8 @@ from marketstream.settings import load_settings
 async def test_before_the_first_snapshot_the_page_says_what_it_waits_for() -> None:
     session = Session(Engine(load_settings(profile="null")), Trail())
     assert not session.refresh()
-    assert "Waiting" in shown(session.page.main[0])
+    assert "Playing the simulated past" in shown(session.page.main[0])
+    assert "NULL" in shown_header(session)
     session.close()
 
 

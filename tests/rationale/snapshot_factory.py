@@ -18,7 +18,7 @@ from marketstream.market.state import BEST_DTYPE, BOOK_DTYPE, DELTA_DTYPE, Histo
 NOW = 1_767_276_899_700_000_000
 """2026-01-01T14:14:59.7Z."""
 ASSETS = ("BTC-USD", "ETH-USD", "SOL-USD", "BTC-EUR", "1INCH-USD", "DOGE-USD", "XRP-USD", "ADA-USD")
-ASSET_VENUES = ("Kraken", "Coinbase", "Bitstamp", "Alder")
+ASSET_VENUES = ("Kraken", "Coinbase", "Bitstamp", "Birch Markets")
 BOOKMAKERS = ("Kalshi", "Betfair", "Oddshouse")
 PRICES = (64_012.4, 3_120.55, 152.318, 58_944.1, 0.41237, 0.18221, 2.4113, 0.70214)
 HOSTILE = (

@@ -42,8 +42,9 @@ def weights_table(book: Allocation, catalog: Catalog) -> Markup:
     )
     more = markup('<tr class="dim"><td colspan="7">{n} more at 0.0 %</td></tr>', n=rest) if rest else ""
     return markup(
-        '<div class="scroll"><table><thead><tr><th>Asset</th><th class="num">Now %</th><th class="wide">now, target</th>'
-        '<th class="num">Target %</th><th class="num">Trade %</th><th class="num risk">Risk share %</th>'
+        '<div class="scroll"><table><thead><tr><th>Asset</th><th class="num">Now %</th>'
+        '<th class="wide">now, target</th><th class="num">Target %</th><th class="num">Trade %</th>'
+        '<th class="num risk">Risk share %</th>'
         "<th>Held by</th></tr></thead>"
         '<tbody>{rows}{more}<tr class="sum"><td>Sum</td><td class="num">{now}</td><td class="soft wide">'
         'turnover {turnover} %</td><td class="num">{target}</td><td class="num">{trade}</td>'
@@ -81,8 +82,9 @@ def stakes_table(book: Allocation, catalog: Catalog) -> Markup:
     )
     return markup(
         '<div class="scroll"><table><thead><tr><th>Outcome</th><th>Book</th><th class="num">Now USD</th>'
-        '<th class="wide">now, target</th><th class="num">Stake USD</th><th class="num">Exp. profit USD</th><th>Held by</th></tr>'
-        '</thead><tbody>{rows}<tr class="sum"><td>Sum</td><td></td><td class="num">{now}</td><td class="wide"></td>'
+        '<th class="wide">now, target</th><th class="num">Stake USD</th><th class="num">Exp. profit USD</th>'
+        "<th>Held by</th></tr></thead>"
+        '<tbody>{rows}<tr class="sum"><td>Sum</td><td></td><td class="num">{now}</td><td class="wide"></td>'
         '<td class="num">{stake}</td><td class="num">{profit}</td><td></td></tr></tbody></table></div>',
         rows=rows,
         now=formats.number(float(stakes["current"].round(0).sum()), 0),
