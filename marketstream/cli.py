@@ -10,9 +10,13 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from marketstream.errors import ConfigurationError
 from marketstream.settings import PROFILES, Settings, load_settings
+
+if TYPE_CHECKING:
+    from marketstream.engine import Engine
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +67,9 @@ def _warm() -> int:
     from marketstream.engine import Engine
 
     async def play() -> None:
-        engine = Engine(load_settings(profile="demo", warmup_s=60), clock=ManualClock())
+        # The settings of this user's environment are no matter here.
+        settings = Settings.model_construct(profile="demo", warmup_s=60)
+        engine = Engine(settings, clock=ManualClock())
         await engine.run_for(1.0)
         await engine.close()
 
@@ -89,7 +95,12 @@ def _serve(settings: Settings) -> int:
     for chatty in ("httpx2", "websockets", "bokeh", "tornado"):
         # The HTTP client logs whole URLs at INFO, and a URL may carry a key.
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    return asyncio.run(_serve_until_told(settings))
+    # While the libraries are loaded there is nothing to tidy up yet.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        return asyncio.run(_serve_until_told(settings))
+    except KeyboardInterrupt:
+        return 0
 
 
 async def _serve_until_told(settings: Settings) -> int:
@@ -104,23 +115,31 @@ async def _serve_until_told(settings: Settings) -> int:
     with listening_socket(settings.host, settings.api_port) as api_socket:
         dashboard = dashboard_server(engine, settings.host, settings.dashboard_port)
         # After Panel's server was made, which installs a handler of its own that stops the loop under our feet.
-        stop = _stop_on_signal()
+        told = asyncio.create_task(_stop_on_signal().wait(), name="stop-signal")
         serving = asyncio.create_task(api.serve([api_socket]), name="api-server")
+        starting = asyncio.create_task(_start(engine, dashboard, settings), name="start")
         try:
-            await engine.ensure_running()
-            dashboard.start()
-            print(f"dashboard  http://{settings.host}:{settings.dashboard_port}", flush=True)
-            print(f"API        http://{settings.host}:{settings.api_port}/docs", flush=True)
-            told = asyncio.create_task(stop.wait(), name="stop-signal")
-            await asyncio.wait({serving, told}, return_when=asyncio.FIRST_COMPLETED)
-            told.cancel()
+            await asyncio.wait({serving, told, starting}, return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                starting.result()
+                await asyncio.wait({serving, told}, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            told.cancel()
+            starting.cancel()
             dashboard.stop()
             api.should_exit = True
             async with asyncio.timeout(STOP_WITHIN_S):
                 await engine.close()
+                await asyncio.gather(starting, return_exceptions=True)
                 await serving
     return 0
+
+
+async def _start(engine: Engine, dashboard: Any, settings: Settings) -> None:
+    await engine.ensure_running()
+    dashboard.start()
+    print(f"dashboard  http://{settings.host}:{settings.dashboard_port}", flush=True)
+    print(f"API        http://{settings.host}:{settings.api_port}/docs", flush=True)
 
 
 def _stop_on_signal() -> asyncio.Event:

@@ -9,7 +9,6 @@ import time
 from typing import Protocol
 
 SECOND_NS = 1_000_000_000
-MILLISECOND_NS = 1_000_000
 
 
 class Clock(Protocol):
@@ -29,11 +28,18 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The machine's own clock, without its steps: UTC as it was when this object was made, plus the time since.
+
+    A wall clock that is set back would make every quote look young, one that is set forward every quote old; ages,
+    staleness and windows must see neither.
+    """
+
+    def __init__(self) -> None:
+        self._offset_ns = time.time_ns() - time.monotonic_ns()
 
     def now_ns(self) -> int:
-        """Return the UTC wall time in nanoseconds since 1970."""
-        return time.time_ns()
+        """Return the UTC wall time in nanoseconds since 1970; it never goes back."""
+        return self._offset_ns + time.monotonic_ns()
 
     def monotonic_ns(self) -> int:
         """Return nanoseconds on a clock that never goes back."""

@@ -13,6 +13,7 @@ from streamz.dataframe import DataFrame as StreamingDataFrame
 
 from marketstream.analytics.analysis import Analysis, Snapshot
 from marketstream.clock import SECOND_NS, Clock, ManualClock, SystemClock
+from marketstream.errors import InvalidInputError, TransientError
 from marketstream.market.catalog import Catalog
 from marketstream.market.events import MarketEvent, Topic
 from marketstream.market.quotes import QuoteBatch
@@ -50,6 +51,7 @@ class EngineStatus:
         n_venues: Venues known.
         n_providers: Providers in the registry.
         analysis_ms: Time of the newest house analysis, ms.
+        out_of_order: Rows older than the quote they would have replaced, and so left out.
         errors: Cycles, graph nodes and analyses that raised.
     """
 
@@ -68,6 +70,7 @@ class EngineStatus:
     n_venues: int
     n_providers: int
     analysis_ms: float
+    out_of_order: int
     errors: int
 
 
@@ -111,6 +114,8 @@ class Engine:
         self._analysis_ms = 0.0
         self._analysis_errors = 0
         self._warm = False
+        self._closed = False
+        self._changing = asyncio.Lock()
         self._opening: asyncio.Task[None] | None = None
         self._health: asyncio.Task[None] | None = None
 
@@ -130,39 +135,48 @@ class Engine:
         return any(provider.kind == "simulated" for provider in self.registry)
 
     def start(self) -> None:
-        """Start on the running event loop; without one, the first `ensure_running` starts it."""
+        """Start on the running event loop; without one, the first `ensure_running` starts it.
+
+        Raises:
+            InvalidInputError: The engine was closed.
+        """
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return
-        if self._opening is None:
-            self._opening = loop.create_task(self._open(), name="engine-start")
+        self._begin(loop)
 
     async def ensure_running(self) -> None:
-        """Start if that has not happened yet, and wait until quotes flow."""
-        self.start()
-        if self._opening is not None:
-            await asyncio.shield(self._opening)
+        """Start if that has not happened yet, and wait until quotes flow.
+
+        Raises:
+            TransientError: Somebody stopped the engine while it started.
+            InvalidInputError: The engine was closed.
+        """
+        async with self._changing:
+            opening = self._begin(asyncio.get_running_loop())
+        if opening is None:
+            return
+        # Waiting, not awaiting: a caller that gives up (a page that is closed) does not end the start for others.
+        await asyncio.wait({opening})
+        if opening.cancelled():
+            raise TransientError("the engine was stopped while it started")
+        opening.result()
 
     async def stop(self) -> None:
         """Stop intake, then everything behind it, and wait for it; the newest snapshot stays readable."""
-        opening, self._opening = self._opening, None
-        if opening is None:
-            return
-        opening.cancel()
-        await asyncio.gather(opening, return_exceptions=True)
-        await self.streamer.stop()
-        if self._health is not None:
-            self._health.cancel()
-            await asyncio.gather(self._health, return_exceptions=True)
-            self._health = None
-        await self.registry.stop()
-        await self.rationale.stop()
-        self._started_at = None
-        self._note("stopped")
+        async with self._changing:
+            opening, self._opening = self._opening, None
+            if opening is not None and not opening.done():
+                opening.cancel()
+                await asyncio.wait({opening})
+            if self._started_at is not None:
+                await self._shut()
+                self._note("stopped")
 
     async def close(self) -> None:
         """Stop for good and let go of the streamz graph."""
+        self._closed = True
         await self.stop()
         self.graph.close()
 
@@ -216,27 +230,56 @@ class Engine:
             n_venues=self.catalog.n_venues,
             n_providers=len(self.registry.names),
             analysis_ms=self._analysis_ms,
+            out_of_order=self.graph.kernel.out_of_order,
             errors=loop.errors + self.graph.errors + self._analysis_errors,
         )
 
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> asyncio.Task[None] | None:
+        # The task that starts, a new one if none is at it; None when the engine runs.
+        if self._closed:
+            raise InvalidInputError("this engine was closed; build a new one")
+        if self._started_at is not None:
+            return None
+        if self._opening is None or self._opening.done():
+            self._opening = loop.create_task(self._open(), name="engine-start")
+            self._opening.add_done_callback(_log_failure)
+        return self._opening
+
     async def _open(self) -> None:
-        await self.registry.start()
-        await self._warm_up()
-        self.streamer.start()
-        await self.rationale.start()
-        self._health = asyncio.get_running_loop().create_task(self._watch_health(), name="engine-health")
+        try:
+            await self.registry.start()
+            await self._warm_up()
+            self.streamer.start()
+            await self.rationale.start()
+            self._health = asyncio.get_running_loop().create_task(self._watch_health(), name="engine-health")
+        except BaseException:
+            # Half a start is none: what runs already is ended before anyone hears of it.
+            await self._shut()
+            raise
         self._started_at = self.clock.now_ns()
         self._note("started")
+
+    async def _shut(self) -> None:
+        await self.streamer.stop()
+        if self._health is not None:
+            self._health.cancel()
+            await asyncio.gather(self._health, return_exceptions=True)
+            self._health = None
+        await self.registry.stop()
+        await self.rationale.stop()
+        self._started_at = None
 
     async def _warm_up(self) -> None:
         # Only a simulated past can be played: the stream walks through it in steps of one second, once.
         if self._warm or not self.simulated:
             return
-        self._warm = True
         end = self.clock.now_ns()
-        for moment in range(self._begin_ns + SECOND_NS, end, SECOND_NS):
+        # Where the start comes long after the engine was built, the time between is skipped.
+        begin = max(self._begin_ns, end - self.settings.warmup_s * SECOND_NS)
+        for moment in range(begin + SECOND_NS, end, SECOND_NS):
             self.streamer.emit_up_to(moment)
             await asyncio.sleep(0)
+        self._warm = True
 
     async def _dispatch(self, batch: QuoteBatch) -> None:
         interval = round(self.settings.analysis_interval_s * SECOND_NS)
@@ -266,6 +309,12 @@ class Engine:
         self._events.append(
             MarketEvent(ts=self.clock.now_ns(), topic=Topic.ENGINE_STATUS, subject="engine", message=f"Stream {what}.")
         )
+
+
+def _log_failure(opening: asyncio.Task[None]) -> None:
+    # Also where nobody waits for the start, its failure is heard.
+    if not opening.cancelled() and opening.exception() is not None:
+        logger.error("the engine could not start", exc_info=opening.exception())
 
 
 def declared_providers(

@@ -2,7 +2,6 @@
 
 MarketStreamError
 ├── TransientError         worth another try (a lost connection, a busy peer)
-│   └── NoDataError        a source has no data now; the reason is a typed absence
 ├── PermanentError         no retry helps; the work goes to dead letters
 │   ├── DecodeError        a frame that is not what its venue promises
 │   ├── InvalidInputError  a caller's value is wrong (also a ValueError)
@@ -19,10 +18,6 @@ class MarketStreamError(Exception):
 
 class TransientError(MarketStreamError):
     """A fault that may pass; worth another try."""
-
-
-class NoDataError(TransientError):
-    """A source that has no data now."""
 
 
 class PermanentError(MarketStreamError):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
+import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -18,7 +20,11 @@ from pydantic_settings import (
 
 from marketstream.errors import ConfigurationError
 
-PROFILES = ("demo", "null", "planted", "live")
+Profile = Literal["demo", "null", "planted", "live"]
+PROFILES: tuple[str, ...] = get_args(Profile)
+"""Names of the built-in profiles."""
+OTHER_VARIABLES = frozenset({"MARKETSTREAM_TEST_DATA", "MARKETSTREAM_FUZZ"})
+"""Variables of the test suite, which are no settings."""
 
 
 class Settings(BaseSettings):
@@ -26,7 +32,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="MARKETSTREAM_", frozen=True, extra="forbid")
 
-    profile: Literal["demo", "null", "planted", "live"] = Field(
+    profile: Profile = Field(
         "demo", description="Which feeds to open: three simulated profiles, or `live` for key-free public feeds."
     )
     providers_file: Path | None = Field(
@@ -109,6 +115,7 @@ def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
     Raises:
         ConfigurationError: A value cannot be used, or the file cannot be read; the message names each one.
     """
+    _refuse_unknown_variables()
     base = _from_file(path) if path is not None else Settings
     try:
         return base(**{name: value for name, value in overrides.items() if value is not None})
@@ -116,6 +123,15 @@ def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
         raise ConfigurationError(_sentence(error)) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{path} is not TOML: {error}") from None
+
+
+def _refuse_unknown_variables() -> None:
+    # A variable with a slip of the pen would leave the default in force without a word.
+    known = {f"MARKETSTREAM_{name.upper()}" for name in Settings.model_fields} | OTHER_VARIABLES
+    for name in sorted(set(filter(lambda name: name.startswith("MARKETSTREAM_"), os.environ)) - known):
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigurationError(f"{name} is no setting of marketstream{hint}")
 
 
 def _from_file(path: Path) -> type[Settings]:

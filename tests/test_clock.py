@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -69,6 +70,16 @@ async def test_no_time_passes_in_a_sleep_of_nothing() -> None:
     await clock.sleep(-1)
     assert clock.monotonic_ns() == 0
     await SystemClock().sleep(0)
+
+
+def test_a_step_of_the_machines_wall_clock_is_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SystemClock()
+    before = clock.now_ns()
+    for step in (-3_600_000_000_000, 3_600_000_000_000):
+        wall = time.time_ns() + step
+        monkeypatch.setattr(time, "time_ns", lambda wall=wall: wall)
+        assert 0 <= clock.now_ns() - before < 1_000_000_000
+        monkeypatch.undo()
 
 
 def test_the_system_clock_gives_whole_nanoseconds_since_1970() -> None:

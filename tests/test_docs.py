@@ -1,4 +1,4 @@
-"""The documentation names every setting, endpoint, knob, column and fault, with its default where it has one."""
+"""The documentation names every setting, endpoint, knob, profile and fault, with its default where it has one."""
 
 from __future__ import annotations
 

@@ -37,6 +37,14 @@ def test_arguments_win_over_the_environment_and_that_over_the_file(
     assert (settings.profile, settings.seed, settings.cycle_s, settings.api_port) == ("null", 2, 0.4, 8000)
 
 
+def test_a_mistyped_variable_is_named_with_what_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARKETSTREAM_API_PROT", "9000")
+    with pytest.raises(
+        ConfigurationError, match="did you mean MARKETSTREAM_API_PORT"
+    ):
+        load_settings()
+
+
 def test_symbols_are_a_list_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MARKETSTREAM_BINANCE_SYMBOLS", "btcusdt, ETHUSDT,")
     assert load_settings().binance_symbols == ("BTCUSDT", "ETHUSDT")

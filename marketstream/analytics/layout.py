@@ -27,7 +27,6 @@ class Layout:
         tick: (K,) smallest price step.
         per_trade: (V,) fees as a fraction of the price.
         commission: (V,) fraction of net winnings.
-        market_ids: (M,) object.
         legs: (M, n) instrument codes of the outcomes, -1 where a market has fewer than n.
         settles_at: (M,) UTC ns, 0 where unknown.
         market_of: (K,) row of the instrument's market in `legs`, -1 for none.
@@ -42,7 +41,6 @@ class Layout:
     tick: np.ndarray
     per_trade: np.ndarray
     commission: np.ndarray
-    market_ids: np.ndarray
     legs: np.ndarray
     settles_at: np.ndarray
     market_of: np.ndarray
@@ -95,7 +93,6 @@ def _layout(catalog: Catalog, n_instruments: int, n_venues: int) -> Layout:
         tick=np.array([i.tick for i in instruments], dtype=np.float64),
         per_trade=np.array([venue.fees.per_trade for venue in venues], dtype=np.float64),
         commission=np.array([venue.fees.commission for venue in venues], dtype=np.float64),
-        market_ids=np.array([market.id for market, _ in within], dtype=object),
         legs=legs,
         settles_at=np.array([market.settles_at or 0 for market, _ in within], dtype=np.int64),
         market_of=market_of,

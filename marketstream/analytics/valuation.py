@@ -11,7 +11,7 @@ from marketstream.analytics.consensus import Opinions, Pool, pool
 from marketstream.analytics.layout import Layout
 from marketstream.analytics.opinions import Evidence, asset_opinions, outcome_opinions
 from marketstream.analytics.stage import Knob, Stage, WholeKnob
-from marketstream.analytics.words import left_out
+from marketstream.analytics.words import Reasons, left_out, sentence
 from marketstream.market.state import MarketState
 
 METHODS = (
@@ -56,10 +56,11 @@ class Consensus:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class FairState:
-    """What FairValue hands on: the catalogue as arrays, and the consensus behind the frame."""
+    """What FairValue hands on: the catalogue as arrays, the consensus behind the frame, and who is not in it why."""
 
     layout: Layout
     consensus: Consensus
+    left_out: tuple[Reasons, ...]
 
 
 class FairValue(Stage):
@@ -125,7 +126,7 @@ class FairValue(Stage):
             consensus = _consensus(evidence, judged, int(self.min_venues))
             distance = _distances(inputs.shape, judged)
         reasons = left_out(evidence, consensus.used, consensus.fair, distance, int(self.min_venues))
-        return _frame(layout, consensus, reasons), FairState(layout=layout, consensus=consensus)
+        return _frame(layout, consensus, reasons), FairState(layout=layout, consensus=consensus, left_out=reasons)
 
     def _evidence(self, market: MarketState, layout: Layout) -> Evidence:
         age_s = np.maximum(market.age_ns, 0) / 1e9
@@ -220,15 +221,16 @@ def _distances(shape: tuple[int, int], judged: tuple[_Judged, ...]) -> np.ndarra
     return distance
 
 
-def _frame(layout: Layout, consensus: Consensus, left_out: np.ndarray) -> pd.DataFrame:
+def _frame(layout: Layout, consensus: Consensus, reasons: tuple[Reasons, ...]) -> pd.DataFrame:
     methods = np.array(METHODS, dtype=object)
+    sentences = [sentence(each) for each in reasons]
     return pd.DataFrame(
         {
             "fair": consensus.fair,
             "fair_sd": consensus.sd,
             "n_venues": consensus.n_venues,
             "method": pd.Series(methods[consensus.method], index=layout.index, dtype=object),
-            "left_out": pd.Series(left_out, index=layout.index, dtype=object),
+            "left_out": pd.Series(sentences, index=layout.index, dtype=object),
         },
         index=layout.index,
         copy=False,

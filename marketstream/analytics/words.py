@@ -21,9 +21,22 @@ def state_words(state: int, age_s: float) -> str:
     return _WORDS[state]
 
 
+Reasons = tuple[tuple[str, str], ...]
+"""Of one instrument: (venue id, why it feeds nothing); a venue of "" is about the instrument as a whole."""
+
+
+def sentence(reasons: Reasons) -> str:
+    """Return reasons as the `fair` frame shows them.
+
+    >>> sentence((("kraken", "stale 12.3 s"), ("", "needs 3 venues, has 2")))
+    'kraken: stale 12.3 s; needs 3 venues, has 2'
+    """
+    return "; ".join(f"{venue}: {why}" if venue else why for venue, why in reasons)
+
+
 def left_out(
     evidence: Evidence, used: np.ndarray, fair: np.ndarray, distance: np.ndarray, min_venues: int
-) -> np.ndarray:
+) -> tuple[Reasons, ...]:
     """Return by instrument code the venues that quote it and feed nothing, each with its reason.
 
     Args:
@@ -35,20 +48,18 @@ def left_out(
     """
     venues = evidence.layout.venue_ids
     quoting = evidence.market.book["state"] != QuoteState.NO_DATA
-    words: list[list[str]] = [[] for _ in range(len(fair))]
+    words: list[list[tuple[str, str]]] = [[] for _ in range(len(fair))]
     for code, venue in np.argwhere(quoting & ~used).tolist():
-        words[code].append(f"{venues[venue]}: {_why(evidence, code, venue, distance[code, venue])}")
+        words[code].append((venues[venue], _why(evidence, code, venue, distance[code, venue])))
     for code in np.flatnonzero(~np.isfinite(fair)).tolist():
         n_used = int(used[code].sum())
         if 0 < n_used < min_venues:
-            words[code].append(f"needs {min_venues} venues, has {n_used}")
+            words[code].append(("", f"needs {min_venues} venues, has {n_used}"))
         elif evidence.layout.is_outcome[code] and evidence.layout.market_of[code] < 0:
-            words[code].append("its market is not listed")
+            words[code].append(("", "its market is not listed"))
         elif not quoting[code].any():
-            words[code].append("no venue has quoted")
-    joined = np.empty(len(words), dtype=object)
-    joined[:] = ["; ".join(reasons) for reasons in words]
-    return joined
+            words[code].append(("", "no venue has quoted"))
+    return tuple(map(tuple, words))
 
 
 def _why(evidence: Evidence, code: int, venue: int, distance: float) -> str:

@@ -19,7 +19,7 @@ TITLE = "marketstream"
 DESCRIPTION = """
 Live prices, fair values, edges, positions and checked texts of one engine.
 
-- Times are UTC, RFC 3339. Ages are milliseconds. Every field names its unit.
+- Times are UTC, RFC 3339. Ages say their unit in their name. Every field names its unit.
 - Prices of an asset are in its quote currency; prices of an outcome are probabilities from 0 to 1.
 - A number that does not exist is null, and an absence says why: never an empty list that could mean anything.
 - Errors have one shape: RFC 9457, `application/problem+json`.

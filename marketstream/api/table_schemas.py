@@ -63,10 +63,10 @@ class VenueQuote(Output):
 
 
 class LeftOut(Output):
-    """A venue that the fair value does not use."""
+    """Why a venue feeds no fair value, or why there is none."""
 
-    venue: str = Field(description="Venue id.")
-    reason: str = Field(description="Why it was left out.")
+    venue: str | None = Field(description="Venue id; null where the reason is about the instrument as a whole.")
+    reason: str = Field(description="Why it was left out, or why there is no fair value.")
 
 
 class MarketRow(Output):

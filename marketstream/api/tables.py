@@ -68,7 +68,7 @@ def market_rows(snapshot: Snapshot) -> list[Row]:
         "age_ms": ages[0],
         "oldest_age_ms": ages[1],
         "sources": _sources(snapshot),
-        "left_out": [_left_out(text) for text in fair["left_out"]],
+        "left_out": _left_out(snapshot, n_instruments),
     }
     return _records(columns)
 
@@ -152,11 +152,7 @@ def _sources(snapshot: Snapshot) -> list[list[Row]]:
     return [rows[a:b] for a, b in pairwise(first.tolist())]
 
 
-def _left_out(text: str) -> list[Row]:
-    """Split "venue: reason; venue: reason" as the `fair` frame has it.
-
-    >>> _left_out("kraken: stale; coinbase: outlier")
-    [{'venue': 'kraken', 'reason': 'stale'}, {'venue': 'coinbase', 'reason': 'outlier'}]
-    """
-    parts = (part.partition(": ") for part in text.split("; ") if part)
-    return [{"venue": venue, "reason": reason} for venue, _, reason in parts]
+def _left_out(snapshot: Snapshot, n_instruments: int) -> list[list[Row]]:
+    reasons = () if snapshot.after.fair is None else snapshot.after.fair.left_out
+    rows = [[{"venue": venue or None, "reason": why} for venue, why in each] for each in reasons[:n_instruments]]
+    return rows + [[] for _ in range(n_instruments - len(rows))]

@@ -32,7 +32,7 @@ class Dashboard(pn.viewable.Viewer):  # type: ignore[misc]  # panel ships no typ
 
     def page(self) -> Any:
         """Return the page of a new session; it refreshes from the moment it has loaded until its session ends."""
-        pn.extension("tabulator")
+        pn.extension()
         session = Session(self.engine, self.trail)
         self.sessions.add(session)
         if self._start_engine:
@@ -46,9 +46,8 @@ class Dashboard(pn.viewable.Viewer):  # type: ignore[misc]  # panel ships no typ
         return self.page()
 
     async def _ensure_running(self) -> None:
-        if self.loop is None:
-            self.loop = asyncio.get_running_loop()
-            await self.engine.ensure_running()
+        self.loop = asyncio.get_running_loop()
+        await self.engine.ensure_running()
 
 
 def _closer(session: Session) -> Any:

@@ -15,6 +15,7 @@ from marketstream.dashboard.cards import loading
 from marketstream.dashboard.figures import Palette
 from marketstream.dashboard.knobs import KnobPanel
 from marketstream.dashboard.shell import Shell
+from marketstream.dashboard.tables import table_seed
 from marketstream.dashboard.theme import page_style, theme_config
 from marketstream.dashboard.trail import Trail
 from marketstream.dashboard.views.edges import EdgesView
@@ -230,6 +231,7 @@ class Session:
             *self.shell.top,
             self._content,
             self.browser,
+            table_seed(),
             margin=0,
             sizing_mode="stretch_both",
             stylesheets=[_MAIN],

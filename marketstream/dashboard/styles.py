@@ -85,12 +85,12 @@ BAR_CSS = """
 TABLE_CSS = (
     DOT_CSS
     + """
-:host { font-family: Roboto, system-ui, -apple-system, 'Segoe UI', sans-serif; font-size: 12px; color: var(--ms-ink);
-  font-variant-numeric: tabular-nums lining-nums; }
-.scroll { height: 100%; overflow-y: auto; overflow-x: hidden; }
+:host { position: relative; font-family: Roboto, system-ui, -apple-system, 'Segoe UI', sans-serif; font-size: 12px;
+  color: var(--ms-ink); font-variant-numeric: tabular-nums lining-nums; }
+.scroll { position: absolute; inset: 0; overflow-y: auto; overflow-x: hidden; }
 table { width: 100%; border-collapse: separate; border-spacing: 0; table-layout: fixed; }
-thead th { position: sticky; top: 0; z-index: 2; background: var(--ms-surface); border-bottom: 1px solid var(--ms-line2);
-  padding: 0; font-weight: 400; vertical-align: bottom; }
+thead th { position: sticky; top: 0; z-index: 2; background: var(--ms-surface); padding: 0;
+  border-bottom: 1px solid var(--ms-line2); font-weight: 400; vertical-align: bottom; }
 th button { all: unset; box-sizing: border-box; width: 100%; cursor: pointer; padding: 4px; font-size: 11px;
   line-height: 1.2; color: var(--ms-ink3); text-align: inherit; }
 th button:hover { color: var(--ms-ink); } th button:focus-visible, tr:focus-visible {

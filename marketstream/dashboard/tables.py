@@ -7,6 +7,7 @@ time for 52 rows, four times a second. Here a cell is written when its value has
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from panel.custom import JSComponent
 from marketstream.dashboard.styles import TABLE_CSS
 
 
-class _Table(JSComponent):  # type: ignore[misc]  # panel ships no types
+class DrawnTable(JSComponent):  # type: ignore[misc]  # panel ships no types
     """The model of a table; `rows` is all of it, `patch` the columns that changed since."""
 
     columns = param.List(default=[], doc="How each column is drawn")
@@ -41,10 +42,15 @@ def column(kind: str, field: str, title: str, width: int, *, align: str = "left"
     """Return one column; a width of 0 takes what is left.
 
     Kinds: dot (`words`), name, text, price (`decimals`, `venue`), figure (`decimals`, `signed`, `style`),
-    moved (`decimals`, `arrow`, `bold`), age, share (`of`), tag, meter (`decimals`, `limit`), spark (`way`). Options that
-    name a field read it from the row; `decimals` may be a number or a field. `tooltip` explains the column.
+    moved (`decimals`, `arrow`, `bold`), age, share (`of`), tag, meter (`decimals`, `limit`), spark (`way`). Options
+    that name a field read it from the row; `decimals` may be a number or a field. `tooltip` explains the column.
     """
     return {"kind": kind, "field": field, "title": title, "width": width, "align": align, **options}
+
+
+def table_seed() -> Any:
+    """Return an empty table for the first render of a page: bokeh tells the browser only then what a table is."""
+    return DrawnTable(width=0, height=0, margin=0, visible=False)
 
 
 class LiveTable:
@@ -54,7 +60,7 @@ class LiveTable:
         self, columns: Sequence[Mapping[str, Any]], *, key: str, group: str = "", css: str = "", **params: Any
     ) -> None:
         self._data: dict[str, np.ndarray] = {}
-        self.view = _Table(
+        self.view = DrawnTable(
             columns=[dict(each) for each in columns],
             key=key,
             group=group,
@@ -98,7 +104,7 @@ def _json(columns: Mapping[str, np.ndarray]) -> str:
 def _values(values: np.ndarray) -> list[Any]:
     if values.dtype.kind == "f":
         # JSON knows no NaN: what is missing is null.
-        return np.where(np.isfinite(values), values, None).tolist()
+        return [value if math.isfinite(value) else None for value in values.tolist()]
     return list(values.tolist())
 
 

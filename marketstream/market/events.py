@@ -36,7 +36,6 @@ class Topic(StrEnum):
     PROVIDER_FAULT = "provider.fault.played"
     FEED_GAP = "feed.gap"
     ENGINE_STATUS = "engine.status.changed"
-    ALLOCATION = "portfolio.allocation.changed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from marketstream.errors import InvalidInputError
 from marketstream.market.catalog import Catalog
+from marketstream.market.frames import BEST, DELTAS
 from marketstream.market.quotes import QuoteState
 
 BOOK_DTYPE = np.dtype(
@@ -151,8 +152,7 @@ class MarketState:
         for side in ("bid_venue", "ask_venue"):
             columns[side] = pd.Series(venues[self.best[side]], index=index, dtype=object)
         columns["n_live"] = self.best["n_live"].astype(np.int64)
-        order = ["best_bid", "best_ask", "bid_venue", "ask_venue", "mid", "spread", "n_live", "crossed"]
-        return pd.DataFrame({name: columns[name] for name in order}, index=index)
+        return pd.DataFrame({name: columns[name] for name in BEST.columns}, index=index)
 
     @cached_property
     def deltas(self) -> pd.DataFrame:
@@ -184,4 +184,4 @@ def deltas_frame(changed: np.ndarray, catalog: Catalog) -> pd.DataFrame:
     return pd.DataFrame(values, index=catalog.index.take(changed["instrument"]), columns=DELTA_COLUMNS)
 
 
-DELTA_COLUMNS = ["ref_mid", "change", "rel_change", "mean", "sd", "z_change", "rate", "age_ms"]
+DELTA_COLUMNS = list(DELTAS.columns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -18,9 +18,8 @@ from marketstream.providers.base import Provider
 from marketstream.providers.simulated import SimulatedProvider, make_world
 from marketstream.providers.simulated_world import World
 from marketstream.providers.venues.binance import BinanceProvider
+from marketstream.settings import PROFILES
 
-PROFILES = ("demo", "null", "planted", "live")
-"""Names of the built-in profiles."""
 MAX_FILE_BYTES = 1_000_000
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
@@ -157,10 +156,6 @@ class ProviderFactory:
         except InvalidInputError as error:
             raise ConfigurationError(f"{declaration.source}: provider {declaration.name!r}: {error}") from None
 
-    def build_all(self, declarations: Iterable[ProviderDeclaration]) -> list[Provider]:
-        """Return a new provider for each declaration."""
-        return [self.build(d) for d in declarations]
-
     def _simulated(self, declaration: ProviderDeclaration, options: SimulatedOptions) -> Provider:
         seed = self.seed if options.seed is None else options.seed
         key = (options.world, seed, options.n_instruments, options.n_venues)
@@ -192,11 +187,6 @@ class ProviderFactory:
         return BinanceProvider(
             name=declaration.name, clock=self.clock, stale_after_s=declaration.stale_after_s, **given
         )
-
-
-def build(declaration: ProviderDeclaration, clock: Clock, *, start_ns: int, seed: int = 7) -> Provider:
-    """Return a provider of one declaration; for several that share a world use one ProviderFactory."""
-    return ProviderFactory(clock=clock, start_ns=start_ns, seed=seed).build(declaration)
 
 
 def _parse(data: bytes, suffix: str, source: str) -> object:

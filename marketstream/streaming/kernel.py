@@ -40,7 +40,7 @@ class RollingKernel:
     """Keep the newest quote per (instrument, venue) and rolling statistics per instrument.
 
     The reference mid of an instrument is the mean of its fresh venues' mids (of the one side, where a venue has only
-    one), weighted by sqrt(bid_size + ask_size) / (1 + age / 2 s). A venue that shows no size counts as one contract.
+    one), weighted by sqrt(bid_size + ask_size) * (1 - age / stale_after). A venue without a size counts as one.
     It is a cheap fixed statistic for deltas, not the fair value.
 
     Args:

@@ -98,6 +98,7 @@ class MarketStreamer:
         """Start the loop on the running event loop; a second call changes nothing."""
         if self._task is None or self._task.done():
             self._paused = False
+            self._arrivals.clear()  # the rate does not span the time in which nothing ran
             self._task = asyncio.get_running_loop().create_task(self._run(), name="market-streamer")
 
     async def stop(self) -> None:

@@ -23,7 +23,6 @@ def test_it_says_what_the_catalogue_says() -> None:
     assert layout.slot_of.tolist() == [0, 0, 1, 2, 0, 1]
     ace = list(layout.venue_ids).index("ace")
     assert (layout.per_trade[ace], layout.commission[ace]) == (0.01, 0.02)
-    assert layout.market_ids.tolist() == ["M", "N"]
 
 
 def test_it_is_kept_until_the_catalogue_grows() -> None:
@@ -44,7 +43,6 @@ def test_another_catalogue_of_the_same_size_is_not_mistaken_for_it() -> None:
 
 def test_a_market_that_the_moment_does_not_know_whole_is_left_out() -> None:
     layout = Layout.of(make_market(CATALOG, {}, size=(5, CATALOG.n_venues)))
-    assert layout.market_ids.tolist() == ["M"]
     assert layout.market_of.tolist() == [-1, 0, 0, 0, -1]
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import pandas as pd
 import pytest
+from market_factory import Q, make_catalog, make_market
 
-from marketstream.analytics.analysis import Snapshot
+from marketstream.analytics.analysis import Analysis, Snapshot
 from marketstream.api.table_schemas import EdgeRow, MarketRow, PositionRow
 from marketstream.api.tables import Tables, edge_rows, market_rows, position_rows
 from marketstream.engine import Engine
@@ -60,20 +60,15 @@ def test_an_instrument_without_a_fair_value_keeps_its_row(snapshot: Snapshot) ->
     assert row["sources"]
 
 
-def test_each_venue_left_out_carries_its_reason(snapshot: Snapshot) -> None:
-    fair = snapshot.fair.copy()
-    fair["left_out"] = pd.Series([""] * len(fair), index=fair.index, dtype=object)
-    fair.iloc[0, fair.columns.get_loc("left_out")] = "kraken: 12.0 s old; coinbase: 4.4 sd off"
-    row = market_rows(dataclasses.replace(snapshot, fair=fair))[0]
-    assert row["left_out"] == [
-        {"venue": "kraken", "reason": "12.0 s old"},
-        {"venue": "coinbase", "reason": "4.4 sd off"},
+def test_reasons_come_with_their_venue_and_those_about_the_whole_without() -> None:
+    house = Analysis()
+    house.fair_value.min_venues = 2
+    catalog = make_catalog(assets=("BTC-USD", "ETH-USD"))
+    quotes = {("BTC-USD", "alpha"): Q(99.0, 101.0), ("BTC-USD", "beta"): Q(99.0, 101.0, age=60.0)}
+    snapshot = house.step(make_market(catalog, quotes))
+    rows = {row["instrument"]: row for row in market_rows(snapshot)}
+    assert rows["BTC-USD"]["left_out"] == [
+        {"venue": "beta", "reason": "stale 60.0 s"},
+        {"venue": None, "reason": "needs 2 venues, has 1"},
     ]
-
-
-def test_the_snapshots_own_left_out_texts_can_be_read(snapshot: Snapshot) -> None:
-    venues = {venue.id for venue in snapshot.market.catalog.venues}
-    for row in market_rows(snapshot):
-        for item in row["left_out"]:
-            assert item["venue"] in venues
-            assert item["reason"]
+    assert rows["ETH-USD"]["left_out"] == [{"venue": None, "reason": "no venue has quoted"}]

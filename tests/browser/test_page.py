@@ -47,7 +47,7 @@ async def test_the_page_opens_and_its_numbers_change_without_a_word_to_the_outsi
     await expect(page.get_by_text("SIMULATED DATA")).to_be_visible(timeout=SOON_MS)
     await changes(page, text_of(".clock"))
     await changes(page, text_of(".four .big"))
-    await changes(page, text_of(".tabulator-table"))
+    await changes(page, text_of("tr[data-key] .c-fair"))
     for tab in ("Edges", "Portfolio", "Rationale", "Health", "Markets"):
         await page.get_by_role("tab", name=tab).click()
         heading = {

@@ -28,7 +28,7 @@ async def engine() -> AsyncIterator[Engine]:
 @pytest.fixture
 def session(engine: Engine) -> Iterator[Session]:
     """Return a session whose page is drawn, and shows the newest snapshot."""
-    pn.extension("tabulator")
+    pn.extension()
     session = Session(engine, Trail())
     document = Document()
     session.page.server_doc(document)

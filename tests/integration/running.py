@@ -30,6 +30,16 @@ class Program:
     dashboard: str
     api: str
 
+    def lines_until(self, beginning: str) -> list[str]:
+        """Read what the program prints up to a line with this in it, or to its end."""
+        assert self.process.stdout is not None
+        said = []
+        for line in self.process.stdout:
+            said.append(line)
+            if beginning in line:
+                break
+        return said
+
     def get(self, path: str) -> Any:
         """Return the JSON of an API path."""
         with urllib.request.urlopen(f"{self.api}{path}", timeout=20) as answer:
@@ -42,8 +52,8 @@ class Program:
 
 
 @contextmanager
-def serve(*arguments: str, **environment: str) -> Iterator[Program]:
-    """Run `marketstream serve` on free ports; it has printed its addresses when this returns."""
+def started(*arguments: str, **environment: str) -> Iterator[Program]:
+    """Run `marketstream serve` on free ports; nothing of it need answer yet."""
     dashboard, api = free_port(), free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "marketstream", "serve", *arguments],
@@ -59,17 +69,19 @@ def serve(*arguments: str, **environment: str) -> Iterator[Program]:
         text=True,
     )
     assert process.stdout is not None
-    said = []
     try:
-        for line in process.stdout:
-            said.append(line)
-            if line.startswith("API"):
-                break
-        else:
-            raise AssertionError(f"the program ended before it served: {''.join(said)}")
         yield Program(process, f"http://127.0.0.1:{dashboard}", f"http://127.0.0.1:{api}")
     finally:
         if process.poll() is None:
             process.kill()
         process.wait(timeout=20)
         process.stdout.close()
+
+
+@contextmanager
+def serve(*arguments: str, **environment: str) -> Iterator[Program]:
+    """Run `marketstream serve` on free ports; it has printed its addresses when this returns."""
+    with started(*arguments, **environment) as program:
+        said = program.lines_until("API")
+        assert said[-1].startswith("API"), f"the program ended before it served: {''.join(said)}"
+        yield program

@@ -82,8 +82,8 @@ def test_the_page_shows_the_same_fair_values(shared_data: Path, chromium: str) -
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         page.goto(program.dashboard)
         for symbol, (bid, ask) in final_tops(recording).items():
-            row = page.locator(".tabulator-row", has_text=instrument_of(symbol))
-            cell = row.locator("[tabulator-field='fair']")
+            row = page.locator("tr[data-key]", has_text=instrument_of(symbol))
+            cell = row.locator(".c-fair")
             cell.wait_for(timeout=60_000)
             shown = float(cell.inner_text().replace(",", ""))
             assert shown == pytest.approx(0.5 * (bid + ask), rel=1e-3), symbol

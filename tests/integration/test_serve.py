@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from running import free_port, serve
+from running import free_port, serve, started
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(90)]
 
@@ -26,6 +26,12 @@ def test_it_serves_both_addresses_and_stops_cleanly_when_told(how: signal.Signal
         assert program.stop(how) == 0
         with pytest.raises(urllib.error.URLError):
             program.get("/streaming/status")
+
+
+def test_it_stops_cleanly_while_it_is_still_starting() -> None:
+    with started(MARKETSTREAM_WARMUP_S="86400") as program:
+        assert "Started server process" in program.lines_until("Started server process")[-1]
+        assert program.stop() == 0
 
 
 def test_a_page_of_another_site_may_not_open_the_stream() -> None:

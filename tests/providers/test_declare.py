@@ -10,16 +10,15 @@ import pytest
 from marketstream.clock import ManualClock
 from marketstream.errors import ConfigurationError
 from marketstream.providers.declare import (
-    PROFILES,
     BinanceOptions,
     ProviderFactory,
     SimulatedOptions,
-    build,
     load_declarations,
     profile_declarations,
 )
 from marketstream.providers.simulated import SimulatedProvider
 from marketstream.providers.venues.binance import BinanceProvider
+from marketstream.settings import PROFILES
 
 GOOD = {"name": "alder", "kind": "simulated", "options": {"world": "demo", "venue": "alder"}}
 TOML = """
@@ -145,7 +144,7 @@ def test_a_missing_file_and_a_huge_one_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", PROFILES)
 def test_every_built_in_profile_can_be_built(name: str, factory: ProviderFactory) -> None:
     declarations = profile_declarations(name)
-    providers = factory.build_all(declarations)
+    providers = [factory.build(d) for d in declarations]
     assert [p.name for p in providers] == [d.name for d in declarations]
     assert len(providers) == (1 if name == "live" else 8)
 
@@ -156,7 +155,7 @@ def test_an_unknown_profile_names_the_known_ones() -> None:
 
 
 def test_the_venues_of_a_profile_share_one_world(factory: ProviderFactory) -> None:
-    providers = factory.build_all(profile_declarations("demo"))
+    providers = [factory.build(d) for d in profile_declarations("demo")]
     worlds = {id(p.world) for p in providers if isinstance(p, SimulatedProvider)}
     assert len(worlds) == 1
 
@@ -208,5 +207,5 @@ def test_the_live_profile_names_eight_symbols() -> None:
 
 def test_a_single_declaration_builds_without_a_factory(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD | {"options": {"world": "scale", "venue": "v02", "n_instruments": 3, "n_venues": 2}})
-    provider = build(load_declarations(path)[0], ManualClock(), start_ns=0, seed=1)
+    provider = ProviderFactory(clock=ManualClock(), start_ns=0, seed=1).build(load_declarations(path)[0])
     assert [i.id for i in provider.listing().instruments] == ["A0001-USD", "A0002-USD", "A0003-USD"]

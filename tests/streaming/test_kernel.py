@@ -76,8 +76,8 @@ def reference_mid(book: dict[int, np.void], t: int) -> float:
     return top / weights if weights > 0 else np.nan
 
 
-def recompute(rows: np.ndarray, window: int, now: int) -> pd.DataFrame:
-    """Deltas of every instrument at its last quote, from scratch with pandas."""
+def recompute(rows: np.ndarray, window: int, now: int | None = None) -> pd.DataFrame:
+    """Deltas of every instrument at `now`, or at its own last quote, from scratch with pandas."""
     result = {}
     for k in np.unique(rows["instrument"]):
         own = rows[rows["instrument"] == k]
@@ -90,7 +90,11 @@ def recompute(rows: np.ndarray, window: int, now: int) -> pd.DataFrame:
         ref = pd.Series(mids)
         changes = ref.tail(window).diff().dropna()
         before = changes.iloc[:-1]
-        live = own[own["state"] == QuoteState.LIVE]
+        live = own["ts_received"][own["state"] == QuoteState.LIVE]
+        # Each instrument's row was written in the cycle of its own last quote.
+        at = int(live[-1]) if now is None else now
+        second, seconds = at // SECOND, live // SECOND
+        span = min(10, second - seconds[0])
         result[int(k)] = {
             "ref_mid": ref.iloc[-1],
             "change": ref.iloc[-1] - ref.iloc[-2],
@@ -98,10 +102,18 @@ def recompute(rows: np.ndarray, window: int, now: int) -> pd.DataFrame:
             "mean": ref.tail(window).mean(),
             "sd": ref.tail(window).std(),
             "z_change": (changes.iloc[-1] - before.mean()) / before.std() if len(before) >= 20 else np.nan,
-            "last": int(live["ts_received"][-1]),
-            "live": live["ts_received"],
+            "rate": np.count_nonzero((seconds < second) & (seconds >= second - span)) / span,
+            "age_ms": (at - int(live[-1])) / 1e6,
         }
     return pd.DataFrame.from_dict(result, orient="index").sort_index()
+
+
+def test_the_age_is_that_of_the_last_quote_at_the_end_of_the_cycle() -> None:
+    row = empty_quotes(1)
+    row["bid"] = row["ask"] = 1.0
+    row["ts_received"] = START
+    changed = RollingKernel(STALE, 1).step(QuoteBatch(row, START + 250_000_000)).changed
+    assert changed["age_ms"][0] == 250.0
 
 
 STATISTICS = ["ref_mid", "change", "mean", "sd", "z_change"]
@@ -113,8 +125,18 @@ def test_deltas_equal_a_pandas_recompute(seed: int) -> None:
     rows["state"][-60:] = QuoteState.LIVE  # the last row of each instrument is a price
     rows["bid"][-60:] = rows["ask"][-60:] = 101.0 + np.arange(60) * 0.001
     _, newest = run(rows, 1, 5)
-    expected = recompute(rows, 32, int(rows["ts_received"][-1]))
-    for name in [*STATISTICS, "rel_change"]:
+    expected = recompute(rows, 32)
+    for name in [*STATISTICS, "rel_change", "rate", "age_ms"]:
+        np.testing.assert_allclose(newest[name], expected[name], rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+def test_deltas_equal_a_pandas_recompute_at_the_house_window_of_256() -> None:
+    rows = random_quotes(2500, 2, 21)
+    rows["state"][-40:] = QuoteState.LIVE
+    rows["bid"][-40:] = rows["ask"][-40:] = 101.0 + np.arange(40) * 0.001
+    _, newest = run(rows, 17, 2, window=256)
+    expected = recompute(rows, 256)
+    for name in STATISTICS:
         np.testing.assert_allclose(newest[name], expected[name], rtol=1e-9, atol=1e-12, err_msg=name)
 
 

@@ -12,7 +12,6 @@ from marketstream.api.body import JsonAnswer, JsonRoute
 from marketstream.api.openapi import changes, problems
 from marketstream.api.schemas import FaultOrder, ProviderChange, ProviderInfo, ProviderList, timestamp
 from marketstream.engine import Engine
-from marketstream.errors import NotFoundError
 
 Name = Annotated[str, Path(description="Provider name.", max_length=64)]
 
@@ -59,12 +58,9 @@ def router(engine: Engine) -> APIRouter:
 
 def info(engine: Engine, name: str) -> ProviderInfo:
     """Return the report of one provider; NotFoundError when there is none of that name."""
+    engine.registry.get(name)  # raises where there is none of that name
     reports = engine.registry.report(engine.clock.now_ns())
-    for report in reports:
-        if report.name == name:
-            return ProviderInfo.model_validate(report)
-    known = ", ".join(report.name for report in reports) or "none"
-    raise NotFoundError(f"unknown provider {name!r}; there are {known}")
+    return ProviderInfo.model_validate(next(report for report in reports if report.name == name))
 
 
 def check_fault(provider: ProviderInfo, change: ProviderChange) -> None:
@@ -83,6 +79,5 @@ def check_fault(provider: ProviderInfo, change: ProviderChange) -> None:
 
 def play(engine: Engine, name: str, order: FaultOrder) -> None:
     """Let the provider play the fault, which `check_fault` has found possible."""
-    provider = engine.registry.get(name)
-    fault = next(each for each in provider.faults if each.value == order.kind)
-    provider.play_fault(fault, order.duration_s)
+    fault = next(each for each in engine.registry.get(name).faults if each.value == order.kind)
+    engine.registry.play_fault(name, fault, order.duration_s)

@@ -42,7 +42,7 @@ def edge_rows(snapshot: Snapshot, rows: np.ndarray, min_edge_se: float) -> dict[
     own_age_s = market.age_ns[instrument, venue] / 1e9
     dots = [state_dot(int(s), float(a)) for s, a in zip(market.state[instrument, venue], own_age_s, strict=True)]
     edge, se = frame["edge"].to_numpy(), frame["se"].to_numpy()
-    opened = frame["opened"].to_numpy()
+    opened, size = frame["opened"].to_numpy(), frame["size"].to_numpy()
     sides = frame.index.get_level_values("side")
     n = len(rows)
     return {
@@ -60,7 +60,8 @@ def edge_rows(snapshot: Snapshot, rows: np.ndarray, min_edge_se: float) -> dict[
         "gap": np.round(frame["gap_bps"].to_numpy(), 1),
         "ratio": np.round(edge / se, 1),
         "limit": np.full(n, min_edge_se),
-        "size": frame["size"].to_numpy(),
+        "size": size,
+        "size_dp": np.where(size >= 100, 0, 3),
         "age": np.round(age_s, 1),
         "open_for": _words(duration((snapshot.now - int(o)) / 1e9) if o else "–" for o in opened),
         "tradable": frame["executable"].to_numpy(),

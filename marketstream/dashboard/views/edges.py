@@ -11,17 +11,7 @@ import panel_material_ui as pmui
 from marketstream.dashboard import text
 from marketstream.dashboard.cards import Card, empty
 from marketstream.dashboard.styles import THREE_CSS
-from marketstream.dashboard.tables import (
-    LiveTable,
-    TableColumn,
-    age_cell,
-    dot_cell,
-    figure_cell,
-    moved_cell,
-    name_cell,
-    price_cell,
-    text_cell,
-)
+from marketstream.dashboard.tables import LiveTable, column
 from marketstream.dashboard.text import Markup
 from marketstream.dashboard.views.edge_cards import EdgesCard, SureCard, VenueCard
 from marketstream.dashboard.views.edge_rows import edge_rows, ranked
@@ -30,75 +20,67 @@ from marketstream.dashboard.views.view import Context, Fence, Moment
 RERANK_NS = 2_000_000_000
 """Rows keep their places for this long, so that a table that is read does not jump."""
 PHONE_HIDES = ("rank", "venue", "price", "roi", "gap", "size", "age", "open_for", "reason")
-_RATIO = (
-    "<% var w=function(v){return Math.max(0,Math.min(100,v/5*100)).toFixed(0)}; %>"
-    + figure_cell("ratio", "1")
-    + "<span class='meter' aria-hidden='true'><i style='width:<%= w(ratio) %>%'></i>"
-    "<u style='left:<%= w(limit) %>%'></u></span>"
-)
-_TRADE = "<span class='tag <%= tradable?'tag-yes':'tag-no' %>'><%= tradable?'✓ yes':'✕ no' %></span>"
 COLUMNS = (
-    TableColumn(field="rank", title="#", width=34, template=figure_cell("rank", "0", style="v"), align="right"),
-    TableColumn(field="dot", title="", width=22, template=dot_cell(), align="center"),
-    TableColumn(field="name", title="Instrument", width=196, template=name_cell("name")),
-    TableColumn(field="venue", title="Venue", width=52, template=text_cell("venue"), tooltip="Whose price it is"),
-    TableColumn(field="side", title="Side", width=56, template=text_cell("side")),
-    TableColumn(
-        field="price",
-        title="Price",
-        width=96,
-        template=price_cell("price"),
+    column("figure", "rank", "#", 36, align="right", decimals=0, style="v"),
+    column("dot", "dot", "", 24, align="center", words="state_words"),
+    column("name", "name", "Instrument", 190),
+    column("text", "venue", "Venue", 50, tooltip="Whose price it is"),
+    column("text", "side", "Side", 54),
+    column(
+        "price",
+        "price",
+        "Price",
+        100,
         align="right",
+        decimals="dp",
         tooltip="Price to trade at, in the quote currency or as a probability",
     ),
-    TableColumn(
-        field="edge",
-        title="Edge per contract",
-        width=98,
-        template=moved_cell("edge", "dp", arrow=False, bold_from=0),
+    column(
+        "moved",
+        "edge",
+        "Edge per contract",
+        94,
         align="right",
+        decimals="dp",
+        bold=True,
         tooltip="Net expected profit per contract after fees, in the unit of the price",
     ),
-    TableColumn(
-        field="roi",
-        title="ROI %",
-        width=58,
-        template=figure_cell("roi", "3", signed=True),
+    column(
+        "figure",
+        "roi",
+        "ROI %",
+        58,
         align="right",
+        decimals=3,
+        signed=True,
         tooltip="Edge divided by the capital it locks",
     ),
-    TableColumn(
-        field="gap",
-        title="Gap bps",
-        width=54,
-        template=figure_cell("gap", "1", signed=True),
+    column(
+        "figure",
+        "gap",
+        "Gap bps",
+        56,
         align="right",
+        decimals=1,
+        signed=True,
         tooltip="Assets: the venue's mid against the fair value without that venue",
     ),
-    TableColumn(
-        field="ratio",
-        title="Edge ÷ se",
-        width=84,
-        template=_RATIO,
+    column(
+        "meter",
+        "ratio",
+        "Edge ÷ se",
+        84,
         align="right",
+        decimals=1,
+        limit="limit",
         tooltip="Edge in its standard errors, 0 to 5; the tick is your least edge",
     ),
-    TableColumn(
-        field="size", title="Size contracts", width=82, template=figure_cell("size", "size>=100?0:3"), align="right"
-    ),
-    TableColumn(
-        field="age",
-        title="Oldest leg s",
-        width=54,
-        template=age_cell("age"),
-        align="right",
-        tooltip="Age of the oldest quote the edge rests on",
-    ),
-    TableColumn(field="open_for", title="Open for", width=70, template=text_cell("open_for"), align="right"),
-    TableColumn(field="tradable", title="Can trade", width=68, template=_TRADE, align="center"),
-    TableColumn(field="reason", title="Reason if not", width=0, template=text_cell("reason")),
+    column("figure", "size", "Size contracts", 84, align="right", decimals="size_dp"),
+    column("age", "age", "Oldest leg s", 54, align="right", tooltip="Age of the oldest quote the edge rests on"),
+    column("text", "open_for", "Open for", 62, align="right"),
+    column("tag", "tradable", "Can trade", 64, align="center"),
+    column("text", "reason", "Reason if not", 0),
 )
-HIDDEN = ("key", "id", "state_words", "venue_name", "limit", "dp", "dim")
 
 
 class EdgesView:
@@ -109,24 +91,17 @@ class EdgesView:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._rows = np.zeros(0, dtype=np.int64)
+        self._ids: dict[str, str] = {}
         self._ranked: tuple[int, int, bool] = (0, -1, False)
         self._only = pmui.Checkbox(label="Only tradable", value=False, size="small", margin=(0, 8, 0, 0), height=26)
         self._only.param.watch(lambda _: context.touch(), "value")
-        self._table = LiveTable(
-            COLUMNS,
-            hidden=HIDDEN,
-            key="key",
-            frozen_columns=["rank", "dot", "name"],
-            sizing_mode="stretch_width",
-            height=430,
-            css=_TABLE,
-        )
+        self._table = LiveTable(COLUMNS, key="key", css=_TABLE)
         self._none = text.pane()
         self._card = Card("Edges", "", self._none, actions=(self._only,))
         below = (VenueCard(context), EdgesCard(context), SureCard())
         self._fences = [Fence("Edges", self._card.view, self._fill)]
         self._fences += [Fence(card.title, card.view, card.refresh) for card in below]
-        self._table.view.param.watch(self._picked, "selection")
+        self._table.view.param.watch(self._picked, "selected")
         context.choices.param.watch(self._narrowed, "phone")
 
     def layout(self) -> Any:
@@ -153,7 +128,8 @@ class EdgesView:
             return
         limit = float(snapshot.knobs["edge_finder"]["min_edge_se"])
         data = edge_rows(snapshot, self._rows, limit)
-        data["key"] = self._rows
+        data["key"] = np.array([str(row) for row in self._rows], dtype=object)
+        self._ids = dict(zip(data["key"], data["id"], strict=True))
         self._table.update(data)
         self._card.body(self._table.view)
 
@@ -178,16 +154,11 @@ class EdgesView:
         )
 
     def _picked(self, event: Any) -> None:
-        if event.new and event.new[0] < len(self._table.column("id")):
-            self._context.choices.instrument = str(self._table.column("id")[event.new[0]])
+        if event.new:
+            self._context.choices.instrument = self._ids[event.new]
 
     def _narrowed(self, event: Any) -> None:
         self._table.narrow(PHONE_HIDES if event.new else ())
 
 
-_TABLE = """
-@media (max-width: 759px) {
-  .tabulator-row, .tabulator-row .tabulator-cell { height: 38px !important; min-height: 38px !important; }
-  .tabulator-row .tabulator-cell { padding: 11px 4px !important; }
-}
-"""
+_TABLE = ":host { height: 430px; }"

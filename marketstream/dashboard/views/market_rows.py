@@ -50,7 +50,7 @@ def market_rows(snapshot: Snapshot, z_change: np.ndarray) -> dict[str, np.ndarra
     codes = np.array([v.code for v in market.catalog.venues] + [""], dtype=object)
     return {
         "id": np.array([i.id for i in instruments], dtype=object),
-        "Kind": np.where(asset, ASSETS, OUTCOMES).astype(object),
+        "kind": np.where(asset, ASSETS, OUTCOMES).astype(object),
         "dot": dots,
         "state_words": words,
         "name": np.array([i.name for i in instruments], dtype=object),

@@ -9,17 +9,7 @@ import panel as pn
 from marketstream.dashboard import text
 from marketstream.dashboard.cards import Card, loading
 from marketstream.dashboard.styles import PAIR_CSS, SIDE_CSS, WIDE_CSS
-from marketstream.dashboard.tables import (
-    LiveTable,
-    TableColumn,
-    age_cell,
-    dot_cell,
-    figure_cell,
-    moved_cell,
-    name_cell,
-    price_cell,
-    spark_cell,
-)
+from marketstream.dashboard.tables import LiveTable, column
 from marketstream.dashboard.views.instrument import ErrorsCard, EventsCard, InstrumentCard, QuotesCard
 from marketstream.dashboard.views.market_rows import market_rows, sparklines
 from marketstream.dashboard.views.view import Context, Fence, Moment
@@ -27,81 +17,81 @@ from marketstream.dashboard.views.view import Context, Fence, Moment
 SPARK_EVERY_NS = 5_000_000_000
 PHONE_HIDES = ("bid", "ask", "sd", "gap", "z", "spark")
 
-_LIVE = "<span class='<%= live<of?'late':'' %>'><%= live %></span><span class='v'>/<%= of %></span>"
 COLUMNS = (
-    TableColumn(field="dot", title="", width=20, template=dot_cell(), align="center"),
-    TableColumn(field="name", title="Instrument", width=0, template=name_cell("name")),
-    TableColumn(
-        field="bid",
-        title="Best bid, venue",
-        width=112,
-        template=price_cell("bid", "bid_venue"),
+    column("dot", "dot", "", 24, align="center", words="state_words"),
+    column("name", "name", "Instrument", 0),
+    column(
+        "price",
+        "bid",
+        "Best bid, venue",
+        112,
         align="right",
+        decimals="dp",
+        venue="bid_venue",
         tooltip="Highest bid over fresh venues, and whose it is",
     ),
-    TableColumn(
-        field="ask",
-        title="Best ask, venue",
-        width=112,
-        template=price_cell("ask", "ask_venue"),
+    column(
+        "price",
+        "ask",
+        "Best ask, venue",
+        112,
         align="right",
+        decimals="dp",
+        venue="ask_venue",
         tooltip="Lowest ask over fresh venues, and whose it is",
     ),
-    TableColumn(
-        field="fair",
-        title="Fair value",
-        width=88,
-        template=price_cell("fair"),
+    column(
+        "price",
+        "fair",
+        "Fair value",
+        88,
         align="right",
+        decimals="dp",
         tooltip="Consensus price over fresh venues, under your knobs",
     ),
-    TableColumn(
-        field="sd",
-        title="± 1 sd",
-        width=62,
-        template=figure_cell("sd", "sd_dp", style="soft"),
+    column(
+        "figure",
+        "sd",
+        "± 1 sd",
+        60,
         align="right",
+        decimals="sd_dp",
+        style="soft",
         tooltip="Standard deviation of the fair value, in its own unit",
     ),
-    TableColumn(
-        field="gap",
-        title="Gap bps",
-        width=52,
-        template=moved_cell("gap", 1, arrow=False),
+    column(
+        "moved",
+        "gap",
+        "Gap bps",
+        48,
         align="right",
+        decimals=1,
         tooltip="Mid of the best prices against the fair value; assets only. A gap is not a return",
     ),
-    TableColumn(
-        field="z",
-        title="z sd",
-        width=38,
-        template=figure_cell("z", "1", signed=True),
+    column(
+        "figure",
+        "z",
+        "z sd",
+        38,
         align="right",
+        decimals=1,
+        signed=True,
         tooltip="Last change against the changes before it, in their standard deviations",
     ),
-    TableColumn(
-        field="moved",
-        title="60 s %",
-        width=62,
-        template=moved_cell("moved", 2),
+    column(
+        "moved",
+        "moved",
+        "60 s %",
+        60,
         align="right",
+        decimals=2,
+        arrow=True,
         tooltip="Change of the reference mid over the last 60 s",
     ),
-    TableColumn(
-        field="spark",
-        title="15 min",
-        width=80,
-        template=spark_cell("spark", "way"),
-        tooltip="Reference mid, one point each 20 s",
-    ),
-    TableColumn(
-        field="live", title="Live", width=34, template=_LIVE, align="right", tooltip="Fresh sources of all seen"
-    ),
-    TableColumn(
-        field="age", title="Age s", width=40, template=age_cell("age"), align="right", tooltip="Age of the newest quote"
-    ),
+    column("spark", "spark", "15 min", 82, way="way", tooltip="Reference mid, one point each 20 s"),
+    column("share", "live", "Live", 34, align="right", of="of", tooltip="Fresh sources of all seen"),
+    column("age", "age", "Age s", 42, align="right", tooltip="Age of the newest quote"),
 )
-HIDDEN = ("id", "Kind", "state_words", "bid_venue", "ask_venue", "sd_dp", "way", "of", "dp", "dim")
 
 
 class MarketsView:
@@ -112,17 +102,7 @@ class MarketsView:
     def __init__(self, context: Context) -> None:
         self._choices = context.choices
         self._trail = context.trail
-        self._table = LiveTable(
-            COLUMNS,
-            hidden=HIDDEN,
-            key="id",
-            groupby=["Kind"],
-            frozen_columns=["dot", "name"],
-            sizing_mode="stretch_width",
-            height=700,
-            css_classes=["ms-market-table"],
-            css=_TABLE,
-        )
+        self._table = LiveTable(COLUMNS, key="id", group="kind", css=_TABLE)
         self._waiting = text.pane(loading("Waiting for the first prices.", 16))
         self._card = Card("Markets", "", self._waiting, css_classes=["ms-markets"])
         self._sparks: tuple[Any, Any] | None = None
@@ -130,7 +110,7 @@ class MarketsView:
         right = (InstrumentCard(context), QuotesCard(context), EventsCard(context), ErrorsCard(context))
         self._fences = [Fence("Markets", self._card.view, self._fill)]
         self._fences += [Fence(card.title, card.view, card.refresh) for card in right]
-        self._table.view.param.watch(self._picked, "selection")
+        self._table.view.param.watch(self._picked, "selected")
         self._choices.param.watch(self._chosen, ["instrument", "phone"])
 
     def layout(self) -> Any:
@@ -162,7 +142,7 @@ class MarketsView:
         if first:
             self._card.body(self._table.view)
             self._table.select(self._choices.instrument)
-        n_assets = int((rows["Kind"] == rows["Kind"][0]).sum()) if len(rows["Kind"]) else 0
+        n_assets = int((rows["kind"] == rows["kind"][0]).sum()) if len(rows["kind"]) else 0
         self._card.head(
             f"{len(rows['id'])} instruments · {moment.status.n_venues} venues · newest quote of each",
             f"{n_assets} assets · {len(rows['id']) - n_assets} outcomes",
@@ -170,7 +150,7 @@ class MarketsView:
 
     def _picked(self, event: Any) -> None:
         if event.new:
-            self._choices.instrument = str(self._table.keys[event.new[0]])
+            self._choices.instrument = event.new
 
     def _chosen(self, _event: Any) -> None:
         self._table.select(self._choices.instrument)
@@ -184,10 +164,6 @@ _SIDE = """
 _FIRST = "@media (max-width: 1099px) { :host { order: -1; } }"
 _LAST = "@media (max-width: 1099px) { :host { order: 1; } }"
 _TABLE = """
-:host, .tabulator { height: calc(100vh - 136px) !important; min-height: 320px; }
-@media (max-width: 1099px) { :host, .tabulator { height: 620px !important; } }
-@media (max-width: 759px) {
-  .tabulator-row, .tabulator-row .tabulator-cell { height: 38px !important; min-height: 38px !important; }
-  .tabulator-row .tabulator-cell { padding: 11px 4px !important; }
-}
+:host { height: calc(100vh - 136px); min-height: 320px; }
+@media (max-width: 1099px) { :host { height: 620px; } }
 """
