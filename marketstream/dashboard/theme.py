@@ -132,99 +132,90 @@ def _mode_theme(colours: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _components(colours: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, Any]:
-    """Return overrides of Material components; the phone's drawer is outside the page root, so it repeats tokens."""
+    """Return overrides of Material components, by component and slot."""
+    slots = _bars(colours) | _panels(colours, variables) | _controls(colours)
+    return {component: {"styleOverrides": rules} for component, rules in slots.items()}
+
+
+def _bars(colours: Mapping[str, str]) -> dict[str, Any]:
     return {
         "MuiAppBar": {
-            "styleOverrides": {
-                "root": {
-                    "backgroundColor": f"{colours['surface']} !important",
-                    "backgroundImage": "none",
-                    "color": f"{colours['ink']} !important",
-                    "boxShadow": "none",
-                    "borderBottom": f"1px solid {colours['line']}",
-                }
+            "root": {
+                "backgroundColor": f"{colours['surface']} !important",
+                "backgroundImage": "none",
+                "color": f"{colours['ink']} !important",
+                "boxShadow": "none",
+                "borderBottom": f"1px solid {colours['line']}",
             }
         },
         "MuiToolbar": {
-            "styleOverrides": {
-                "root": {
-                    "minHeight": "44px !important",
-                    "paddingLeft": "12px !important",
-                    "paddingRight": "8px !important",
-                }
-            }
-        },
-        "MuiDrawer": {
-            "styleOverrides": {
-                "paper": {
-                    **variables,
-                    "backgroundColor": colours["surface"],
-                    "backgroundImage": "none",
-                    "borderRight": f"1px solid {colours['line']}",
-                }
-            }
-        },
-        "MuiAccordion": {
-            "styleOverrides": {
-                "root": {
-                    "boxShadow": "none !important",
-                    "background": "transparent",
-                    "borderRadius": "0 !important",
-                    "border": 0,
-                    "borderTop": f"1px solid {colours['line']}",
-                    "margin": "0 !important",
-                    "&:before": {"display": "none"},
-                }
-            }
-        },
-        "MuiAccordionSummary": {
-            "styleOverrides": {
-                "root": {"minHeight": "30px !important", "padding": "0 10px"},
-                "content": {
-                    "margin": "5px 0 !important",
-                    "& *": {
-                        "fontSize": "13px !important",
-                        "fontWeight": 700,
-                        "lineHeight": "18px",
-                    },
-                },
-            }
-        },
-        "MuiAccordionDetails": {"styleOverrides": {"root": {"padding": "0 0 4px 0"}}},
-        "MuiSlider": {"styleOverrides": {"root": {"padding": "7px 0 !important"}}},
-        "MuiToggleButton": {
-            "styleOverrides": {
-                "root": {
-                    "fontSize": "11px",
-                    "padding": "0 7px",
-                    "lineHeight": "18px",
-                    "textTransform": "none",
-                }
-            }
-        },
-        "MuiPaper": {"styleOverrides": {"root": {"backgroundImage": "none"}}},
-        "MuiButton": {
-            "styleOverrides": {
-                "root": {"minWidth": 0, "lineHeight": 1.4},
-                "sizeSmall": {"fontSize": "12px", "padding": "2px 10px !important"},
-                "outlined": {"borderColor": colours["line2"], "color": colours["ink"]},
+            "root": {
+                "minHeight": "44px !important",
+                "paddingLeft": "12px !important",
+                "paddingRight": "8px !important",
             }
         },
         "MuiTab": {
-            "styleOverrides": {
-                "root": {
-                    "minHeight": "34px",
-                    "padding": "0 13px",
-                    "minWidth": 0,
-                    "fontSize": "13px",
-                    "textTransform": "none",
-                    "color": colours["ink2"],
-                    "&.Mui-selected": {"fontWeight": 700, "color": colours["accent"]},
-                }
+            "root": {
+                "minHeight": "34px",
+                "padding": "0 13px",
+                "minWidth": 0,
+                "fontSize": "13px",
+                "textTransform": "none",
+                "color": colours["ink2"],
+                "&.Mui-selected": {"fontWeight": 700, "color": colours["accent"]},
             }
         },
-        "MuiTabs": {"styleOverrides": {"root": {"minHeight": "34px"}}},
-        "MuiOutlinedInput": {"styleOverrides": {"notchedOutline": {"borderColor": colours["line2"]}}},
-        "MuiFormLabel": {"styleOverrides": {"root": {"fontSize": "12px", "color": colours["ink2"]}}},
-        "MuiMenuItem": {"styleOverrides": {"root": {"fontSize": "12px", "minHeight": "28px"}}},
+        "MuiTabs": {"root": {"minHeight": "34px"}},
+    }
+
+
+def _panels(colours: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        # The phone's drawer is mounted outside the page root, so it repeats the tokens.
+        "MuiDrawer": {
+            "paper": {
+                **variables,
+                "backgroundColor": colours["surface"],
+                "backgroundImage": "none",
+                "borderRight": f"1px solid {colours['line']}",
+            }
+        },
+        "MuiAccordion": {
+            "root": {
+                "boxShadow": "none !important",
+                "background": "transparent",
+                "borderRadius": "0 !important",
+                "border": 0,
+                "borderTop": f"1px solid {colours['line']}",
+                "margin": "0 !important",
+                "&:before": {"display": "none"},
+            }
+        },
+        "MuiAccordionSummary": {
+            "root": {"minHeight": "30px !important", "padding": "0 10px"},
+            "content": {
+                "margin": "5px 0 !important",
+                "& *": {"fontSize": "13px !important", "fontWeight": 700, "lineHeight": "18px"},
+            },
+        },
+        "MuiAccordionDetails": {"root": {"padding": "0 0 4px 0"}},
+        "MuiPaper": {"root": {"backgroundImage": "none"}},
+    }
+
+
+def _controls(colours: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "MuiSlider": {"root": {"padding": "7px 0 !important"}},
+        "MuiToggleButton": {
+            "root": {"fontSize": "11px", "padding": "0 7px", "lineHeight": "18px", "textTransform": "none"}
+        },
+        "MuiButton": {
+            "root": {"minWidth": 0, "lineHeight": 1.4},
+            "sizeSmall": {"fontSize": "12px", "padding": "2px 10px !important"},
+            "outlined": {"borderColor": colours["line2"], "color": colours["ink"]},
+        },
+        "MuiOutlinedInput": {"notchedOutline": {"borderColor": colours["line2"]}},
+        "MuiFormLabel": {"root": {"fontSize": "12px", "color": colours["ink2"]}},
+        "MuiMenuItem": {"root": {"fontSize": "12px", "minHeight": "28px"}},
     }
