@@ -50,7 +50,7 @@ def plot(palette: Palette, *, height: int, time_axis: bool = False, **options: A
         clock = dict.fromkeys(("minutes", "hourmin", "hours"), "%H:%M")
         clock.update(dict.fromkeys(("seconds", "minsec"), "%H:%M:%S"))
         fig.xaxis.formatter = DatetimeTickFormatter(**clock)
-        fig.xaxis.ticker.desired_num_ticks = 4
+        fig.xaxis.ticker.desired_num_ticks = 3
     return fig
 
 

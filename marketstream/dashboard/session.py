@@ -264,6 +264,6 @@ def _let_go_of_busy(page: Any) -> None:
 _MAIN = ":host { display: flex; flex-direction: column; background: var(--ms-bg); min-height: 0; }"
 _CONTENT = """
 :host { flex: 1 1 0; min-height: 0; overflow-y: auto; overflow-x: hidden; overflow-anchor: none; padding: 8px 8px 0;
-  background: var(--ms-bg); }
+  background: var(--ms-bg); filter: var(--ms-offline, none); }
 """
-_DOCUMENT = "html.ms-offline .main { filter: grayscale(.85) opacity(.72); }"
+_DOCUMENT = "html.ms-offline { --ms-offline: grayscale(.85) opacity(.72); }"

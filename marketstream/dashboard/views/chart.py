@@ -21,6 +21,7 @@ SLOTS = 5
 PAST_S = 120
 """Seconds of reference mids drawn before the first sample of single venues."""
 SECOND_NS = 1_000_000_000
+MISSED_NS = 3 * SECOND_NS
 
 
 class PriceChart:
@@ -41,7 +42,9 @@ class PriceChart:
         """Fill the chart for another instrument or add the newest second; returns whether it was filled anew."""
         market = moment.snapshot.market
         venues = np.flatnonzero(market.book["state"][code] != QuoteState.NO_DATA)[:SLOTS].tolist()
-        if code != self._code or venues != self._venues:
+        # After a while on another tab the trail knows what the chart has missed.
+        missed = moment.snapshot.now - self._last_ns > MISSED_NS
+        if code != self._code or venues != self._venues or missed:
             self._code, self._venues = code, venues
             self._shown = tuple(market.catalog.venues[v] for v in venues)
             self._fill(moment)
@@ -72,7 +75,7 @@ class PriceChart:
             self._fig,
             _axis_decimals(np.asarray(self._past.data["ref"]), market.catalog.instruments[self._code].decimals),
         )
-        self._last_ns = int(path.times[-1]) if len(path.times) else 0
+        self._last_ns = moment.snapshot.now
 
     def _before(self, moment: Moment, start: int) -> dict[str, Any]:
         history = moment.snapshot.market.history

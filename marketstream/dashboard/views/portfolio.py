@@ -164,6 +164,9 @@ class LimitsCard:
     def refresh(self, moment: Moment) -> None:
         """Bring the list up to `moment`."""
         book = moment.snapshot.allocation
+        if book.status is not AllocationStatus.OPTIMAL:
+            text.show(self._body, markup('<p class="note">There are no weights that a limit could hold.</p>'))
+            return
         rows = join(markup('<tr><td class="wrap">{limit}</td></tr>', limit=limit) for limit in book.binding)
         listed = (
             markup("<table><tbody>{rows}</tbody></table>", rows=rows)
@@ -181,7 +184,7 @@ class LimitsCard:
 def _no_book(book: Allocation) -> Markup:
     headline = _HEADLINES.get(book.status, book.status.value)
     after = (
-        "Weights stay as they are. Raise “Largest weight” or lower “Invested share” in the sidebar, or reset the group."
+        "Your knobs decide this for your page alone: undo the last one, or reset the group in the sidebar."
         if book.status is AllocationStatus.INFEASIBLE
         else "They are worked out as soon as the figures are there; stakes do not wait for them."
     )

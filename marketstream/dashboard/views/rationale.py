@@ -152,9 +152,10 @@ class FactsCard:
         self._shown = rationale.id
         rows = join(
             markup(
-                '<tr><td class="wrap">{name}</td><td class="num">{value}</td><td>{unit}</td>'
+                '<tr><td class="wrap">{name}</td><td class="{look}">{value}</td><td>{unit}</td>'
                 '<td class="num {late}">{age}</td></tr>',
                 name=fact_name(fact),
+                look="wrap" if fact.text else "num",
                 value=fact_value(fact),
                 unit=fact_unit(fact),
                 late=formats.age_class(age_s(fact)),
