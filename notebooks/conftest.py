@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+collect_ignore = ["conftest.py", "store.py"]
+
 SKIPPED = (
     "text/html",
     "application/javascript",

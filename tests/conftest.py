@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+# Fixtures hold no doctests; as modules, conftests of two folders would clash by name.
+collect_ignore_glob = ["*conftest.py"]
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

@@ -111,7 +111,9 @@ export function render({model}) {
   let keys = []
   let sort = {field: null, way: 1}
 
+  const bodies = new Map()
   const columns = () => model.columns
+  const shown = () => columns().filter((column) => !model.hidden.includes(column.field)).length
   const reads = (column) => [column.field, column.decimals, column.venue, column.words, column.of, column.way, column.limit]
 
   function fill_cell(cell, column, row) {
@@ -215,15 +217,13 @@ export function render({model}) {
     }
   }
 
-  const bodies = new Map()
-
   function make_body(name) {
     const body = document.createElement("tbody")
     if (name) {
       const tr = body.insertRow()
       tr.className = "group"
       const th = document.createElement("th")
-      th.colSpan = columns().length
+      th.colSpan = shown()
       th.scope = "rowgroup"
       th.append(span("", name), span("n"))
       tr.append(th)
@@ -272,6 +272,11 @@ export function render({model}) {
   function hide() {
     const css = model.hidden.map((field) => `.c-${field} { display: none; }`).join("\n")
     style.textContent = css
+    // A group's row must not span columns that are not there: they would take their share of the width.
+    for (const body of bodies.values()) {
+      const group = body.querySelector("tr.group th")
+      if (group) { group.colSpan = shown() }
+    }
   }
 
   const style = document.createElement("style")
