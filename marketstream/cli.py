@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marketstream.errors import ConfigurationError
+from marketstream.errors import ConfigurationError, TransientError
 from marketstream.settings import PROFILES, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -136,7 +136,10 @@ async def _serve_until_told(settings: Settings) -> int:
 
 
 async def _start(engine: Engine, dashboard: Any, settings: Settings) -> None:
-    await engine.ensure_running()
+    try:
+        await engine.ensure_running()
+    except TransientError:
+        logger.info("the stream was stopped while it started; POST /streaming/control starts it")
     dashboard.start()
     print(f"dashboard  http://{settings.host}:{settings.dashboard_port}", flush=True)
     print(f"API        http://{settings.host}:{settings.api_port}/docs", flush=True)

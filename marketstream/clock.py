@@ -28,10 +28,10 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own clock, without its steps: UTC as it was when this object was made, plus the time since.
+    """The machine's own clock, without its steps back: a wall clock that is set back would make every quote look young.
 
-    A wall clock that is set back would make every quote look young, one that is set forward every quote old; ages,
-    staleness and windows must see neither.
+    A step forward of more than a second is taken over: after a suspend, or where the clock was slow at the start, the
+    stamps of venues would else lie in our future and be refused for ever.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,10 @@ class SystemClock:
 
     def now_ns(self) -> int:
         """Return the UTC wall time in nanoseconds since 1970; it never goes back."""
-        return self._offset_ns + time.monotonic_ns()
+        wall, monotonic = time.time_ns(), time.monotonic_ns()
+        if wall - (self._offset_ns + monotonic) > SECOND_NS:
+            self._offset_ns = wall - monotonic
+        return self._offset_ns + monotonic
 
     def monotonic_ns(self) -> int:
         """Return nanoseconds on a clock that never goes back."""

@@ -79,7 +79,7 @@ class Settings(BaseSettings):
         if value == "localhost":
             return value
         try:
-            loopback = ipaddress.ip_address(value).is_loopback
+            loopback = ipaddress.IPv4Address(value).is_loopback
         except ValueError:
             raise ValueError(f"host must be a loopback address such as 127.0.0.1, was {value!r}") from None
         if not loopback:
@@ -121,8 +121,10 @@ def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
         return base(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
         raise ConfigurationError(_sentence(error)) from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigurationError(f"{path} is not TOML: {error}") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _refuse_unknown_variables() -> None:

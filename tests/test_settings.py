@@ -39,9 +39,7 @@ def test_arguments_win_over_the_environment_and_that_over_the_file(
 
 def test_a_mistyped_variable_is_named_with_what_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MARKETSTREAM_API_PROT", "9000")
-    with pytest.raises(
-        ConfigurationError, match="did you mean MARKETSTREAM_API_PORT"
-    ):
+    with pytest.raises(ConfigurationError, match="did you mean MARKETSTREAM_API_PORT"):
         load_settings()
 
 
@@ -59,6 +57,7 @@ def test_symbols_are_a_list_with_commas(monkeypatch: pytest.MonkeyPatch) -> None
         ({"api_port": 70000}, "api_port: Input should be less than or equal to 65535"),
         ({"dashboard_port": 8000}, "dashboard_port and api_port must differ"),
         ({"host": "0.0.0.0"}, "host: host must be a loopback address such as 127.0.0.1, was '0.0.0.0'"),
+        ({"host": "::1"}, "host must be a loopback address such as 127.0.0.1, was '::1'"),
         ({"host": "example.org"}, "host must be a loopback address"),
         ({"binance_symbols": " , "}, "binance_symbols must name symbols"),
         ({"sede": 1}, "sede: Extra inputs are not permitted"),
@@ -76,6 +75,9 @@ def test_a_bad_file_is_named(tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
     file.write_text("prof = 'demo'")
     with pytest.raises(ConfigurationError, match="prof: Extra inputs"):
+        load_settings(file)
+    file.write_bytes(b'profile = "\xff"')
+    with pytest.raises(ConfigurationError, match=r"settings\.toml is not TOML"):
         load_settings(file)
     file.write_text("this is no TOML")
     with pytest.raises(ConfigurationError, match=r"settings\.toml is not TOML"):

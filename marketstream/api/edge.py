@@ -8,6 +8,7 @@ from collections.abc import Collection
 from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from marketstream.api.errors import instance_of, problem
@@ -68,6 +69,8 @@ class Edge:
 
         try:
             await self._serve(scope, receive, send_guarded)
+        except ClientDisconnect:
+            return  # the client hung up in the middle of its own request: nobody to answer, nothing failed here
         except Exception:  # the fence of the API: one bad request must not end the server
             self.stats.errors += 1
             logger.error("API request failed: %s %s", scope["method"], instance_of(scope), exc_info=True)

@@ -9,6 +9,7 @@ from typing import Any
 from panel.io.server import get_server
 
 from marketstream.dashboard.dashboard import Dashboard
+from marketstream.dashboard.gate import guard
 from marketstream.engine import Engine
 from marketstream.errors import ConfigurationError
 from marketstream.settings import load_settings
@@ -29,7 +30,7 @@ def dashboard_server(engine: Engine, host: str, port: int) -> Any:
     # A page of another site has another origin, and the server refuses its WebSocket.
     origins = [f"{name}:{port}" for name in dict.fromkeys((host, "127.0.0.1", "localhost"))]
     try:
-        return get_server(
+        server = get_server(
             {"/": dashboard.page},
             port=port,
             address=host,
@@ -45,6 +46,8 @@ def dashboard_server(engine: Engine, host: str, port: int) -> Any:
         raise ConfigurationError(
             f"cannot listen on {host}:{port} ({error.strerror}); set MARKETSTREAM_DASHBOARD_PORT to a free port"
         ) from None
+    guard(server)
+    return server
 
 
 def local_dashboard() -> Dashboard:

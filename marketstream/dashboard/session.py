@@ -157,7 +157,7 @@ class Session:
 
     def _tick(self) -> None:
         try:
-            self._place_drawer()
+            self._fit()
             self.refresh()
         except Exception:
             self.faults += 1
@@ -170,11 +170,17 @@ class Session:
         text.show(self._waiting, loading(f"{what}: cycle {status.sequence:,}. The first prices follow at once."))
         return False
 
-    def _place_drawer(self) -> None:
-        # Nobody knows the width before the first render, so the drawer starts closed, which is right on a phone.
-        if not self._placed and self.browser.width_px:
+    def _fit(self) -> None:
+        """Fit table and drawer to the width that the browser has reported."""
+        # Done here and not when the report comes: what is changed while a page still loads does not reach it.
+        width = self.browser.width_px
+        if not width:
+            return
+        self.choices.phone = width < PHONE_PX
+        if not self._placed:
+            # Nobody knows the width before the first render, so the drawer starts closed, which is right on a phone.
             self._placed = True
-            self.page.sidebar_open = self.browser.width_px >= WIDE_PX
+            self.page.sidebar_open = width >= WIDE_PX
 
     def _look_at_health(self, now: int) -> bool:
         if self._health is not None and now - self._health_ns < STATUS_EVERY_NS and self._shown is not None:
@@ -211,16 +217,12 @@ class Session:
             self.knob_ms = (self._engine.clock.monotonic_ns() - self._moved_ns) / 1e6
             self._moved_ns = None
 
-    def _measured(self, event: Any) -> None:
-        self.choices.phone = event.new < PHONE_PX
-
     def _turned(self, event: Any) -> None:
         self.choices.dark = event.new
         self._palette.turn(dark=event.new)
         self.touch()
 
     def _watch(self) -> None:
-        self.browser.param.watch(self._measured, "width_px")
         self.browser.param.watch(self._drawn, "seen")
         self.page.param.watch(self._turned, "dark_theme")
         self.shell.tabs.param.watch(lambda _: self.touch(), "active")

@@ -9,6 +9,8 @@ from enum import StrEnum
 from marketstream.errors import InvalidInputError
 
 MAX_NAME_LENGTH = 64
+MIN_TICK = 1e-12
+MAX_TICK = 1e6
 
 
 class Kind(StrEnum):
@@ -85,8 +87,8 @@ class Instrument:
         if not self.name:
             object.__setattr__(self, "name", self.id)
         check_name(self.name, "instrument name")
-        if not (math.isfinite(self.tick) and self.tick > 0):
-            raise InvalidInputError(f"tick of {self.id!r} must be > 0, was {self.tick}")
+        if not MIN_TICK <= self.tick <= MAX_TICK:
+            raise InvalidInputError(f"tick of {self.id!r} must be {MIN_TICK:g} to {MAX_TICK:g}, was {self.tick}")
         if (self.kind is Kind.OUTCOME) != (self.market_id is not None):
             raise InvalidInputError(f"{self.id!r}: an outcome names its market_id, an asset has none")
 

@@ -8,6 +8,10 @@ from enum import IntEnum, StrEnum
 import numpy as np
 
 MAX_EVENT_AHEAD_NS = 2_000_000_000
+MIN_PROBABILITY = 0.999e-4
+"""Decimal odds go to 10,000; a probability-price below that is a fault, not a bargain."""
+MAX_ASSET_PRICE = 1e12
+MIN_ASSET_PRICE = 1e-12
 
 
 class QuoteState(IntEnum):
@@ -116,11 +120,13 @@ def _refusals(rows: np.ndarray, outcome: np.ndarray, now: int) -> list[tuple[Ref
     bad_ask = ~np.isfinite(ask) & ~(np.isnan(ask) & (ask_size == 0))
     neither = np.isnan(bid) & np.isnan(ask)
     bad_size = ~np.isfinite(bid_size) | ~np.isfinite(ask_size)
+    low = np.where(outcome, MIN_PROBABILITY, MIN_ASSET_PRICE)
+    high = np.where(outcome, 1.0, MAX_ASSET_PRICE)
     return [
         (Refusal.NOT_FINITE, bad_bid | bad_ask | neither | bad_size),
         (Refusal.NEGATIVE_SIZE, (bid_size < 0) | (ask_size < 0)),
         (Refusal.NOT_POSITIVE, (bid <= 0) | (ask <= 0)),
-        (Refusal.OUT_OF_RANGE, outcome & ((bid >= 1) | (ask >= 1))),
+        (Refusal.OUT_OF_RANGE, (bid >= high) | (ask >= high) | (bid < low) | (ask < low)),
         (Refusal.CROSSED, bid > ask),
         (Refusal.EVENT_TIME_AHEAD, rows["ts_event"] > now + MAX_EVENT_AHEAD_NS),
     ]

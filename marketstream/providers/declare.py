@@ -219,8 +219,8 @@ def _declaration(item: object, position: int, source: str) -> ProviderDeclaratio
     raw = _checked(item, _Raw, where)
     if raw.kind not in KINDS:
         raise ConfigurationError(f"{where}: kind must be one of {', '.join(KINDS)}, was {raw.kind!r}")
-    if not raw.name.isprintable():
-        raise ConfigurationError(f"{where}: name must be printable text")
+    if not raw.name.isprintable() or "/" in raw.name or raw.name != raw.name.strip() or raw.name in (".", ".."):
+        raise ConfigurationError(f"{where}: name must be printable text that an address can hold, without '/'")
     options = _checked(raw.options, KINDS[raw.kind], f"{where}: options")
     return ProviderDeclaration(
         name=raw.name,

@@ -18,9 +18,12 @@ from marketstream.providers.simulated_feed import Feed
 from marketstream.providers.simulated_lists import make_world_spec
 from marketstream.providers.simulated_outcomes import OutcomeFeed
 from marketstream.providers.simulated_planting import Planted
-from marketstream.providers.simulated_world import MAX_BACKLOG_S, World
+from marketstream.providers.simulated_world import World
 
 _OUTCOME_TICK = 0.0001
+
+JOIN_AFTER_S = 300
+"""Seconds behind after which a feed joins with a snapshot in place of making all that it missed."""
 
 
 class SimulatedProvider(Provider):
@@ -125,7 +128,7 @@ class SimulatedProvider(Provider):
 
     def _rows(self, since: int, now: int) -> np.ndarray:
         feed = self._feed
-        if self._joins or now - since > MAX_BACKLOG_S * SECOND_NS:
+        if self._joins or now - since > JOIN_AFTER_S * SECOND_NS:
             self._joins = False
             feed.skip_to(now)
             return feed.snapshot(now, feed.seq)

@@ -40,7 +40,13 @@ class FaultPlayer:
         """Play `fault` on the rows received after `begin` for `duration_s` seconds (0 < duration <= 3600)."""
         if not 0.0 < duration_s <= 3600.0:
             raise InvalidInputError(f"a fault lasts more than 0 and at most 3600 seconds, was {duration_s}")
+        # A fault that is played again takes the place of the one before: they do not pile up.
+        self._windows = [w for w in self._windows if w.fault is not fault or w.end <= begin]
         self._windows.append(_Window(fault, begin, begin + round(duration_s * SECOND_NS)))
+
+    def clear(self) -> None:
+        """End every fault; a feed that is started again starts sound."""
+        self._windows.clear()
 
     def active(self, now: int) -> tuple[Fault, ...]:
         """Return the faults in force at `now`, oldest first."""

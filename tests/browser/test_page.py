@@ -104,6 +104,7 @@ async def test_on_a_phone_the_drawer_starts_closed_and_nothing_scrolls_sideways(
     page = opened.page
     await page.wait_for_timeout(1500)
     await expect(page.get_by_role("button", name="Open drawer")).to_be_visible(timeout=SOON_MS)
+    await expect(page.locator("tr[data-key] .c-bid").first).to_be_hidden(timeout=SOON_MS)
     name = await page.locator("tr[data-key] .c-name").first.bounding_box()
     assert name is not None and name["width"] > 90, "the columns that are left do not share the whole width"
     for tab in ("Markets", "Edges", "Portfolio", "Rationale", "Health"):

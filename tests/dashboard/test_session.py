@@ -139,3 +139,13 @@ async def test_the_leak_test_would_find_a_session_that_somebody_holds(engine: En
     gc.collect()
     assert ref() is not None
     engine.house.optimizer.param.unwatch(holder)
+
+
+async def test_a_narrow_window_gets_few_columns_and_a_wide_one_an_open_drawer(session: Session) -> None:
+    assert session.page.sidebar_open is False
+    session.browser.width_px = 1440
+    session.touch()
+    assert session.page.sidebar_open is True and not session.choices.phone
+    session.browser.width_px = 390
+    session.touch()
+    assert session.choices.phone

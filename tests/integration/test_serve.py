@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from running import free_port, serve, started
+from running import Program, free_port, serve, started
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(90)]
 
@@ -43,6 +43,50 @@ def test_a_page_of_another_site_may_not_open_the_stream() -> None:
         with pytest.raises(InvalidStatus) as refused:
             connect(address, origin="http://evil.example", subprotocols=["bokeh", "token"], proxy=None)
         assert refused.value.response.status_code == 403
+
+
+def test_other_hosts_and_other_sites_get_no_page_and_no_page_can_be_framed() -> None:
+    with serve() as program:
+        with urllib.request.urlopen(program.dashboard, timeout=20) as page:
+            assert page.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
+            assert page.headers["X-Frame-Options"] == "DENY"
+        for headers, status in (
+            ({"Host": "evil.example"}, 400),
+            ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "iframe"}, 403),
+            ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "empty"}, 403),
+        ):
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(urllib.request.Request(program.dashboard, headers=headers), timeout=20)
+            assert refused.value.code == status
+            refused.value.close()
+        link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "document"}
+        with urllib.request.urlopen(urllib.request.Request(program.dashboard, headers=link), timeout=20) as page:
+            assert page.status == 200
+
+
+def answers(program: Program) -> bool:
+    try:
+        return bool(program.get("/streaming/status"))
+    except urllib.error.URLError:
+        return False
+
+
+def test_a_stop_during_the_warm_up_stops_the_stream_and_not_the_program() -> None:
+    with started(MARKETSTREAM_WARMUP_S="86400") as program:
+        program.lines_until("Started server process")
+        while not answers(program):
+            pass  # the test's time limit ends it
+        order = urllib.request.Request(
+            f"{program.api}/streaming/control",
+            data=b'{"action": "stop"}',
+            headers={"Content-Type": "application/json"},
+            method="POST",
+        )
+        with urllib.request.urlopen(order, timeout=30) as answer:
+            assert answer.status == 200
+        assert program.lines_until("API")[-1].startswith("API")
+        assert program.get("/streaming/status")["state"] == "stopped"
+        assert program.stop() == 0
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
