@@ -60,7 +60,9 @@ def knob_to_weights(repeats: int) -> dict[str, Any]:
 
 
 def page_update(repeats: int) -> dict[str, Any]:
-    """CPU of one page update of one session, per tab, analysis not counted."""
+    """CPU of one page update of one session, per tab: views and the encoded message, analysis not counted."""
+    from bokeh.protocol import Protocol
+
     from marketstream.dashboard.dashboard import Dashboard
 
     async def measure() -> dict[str, list[float]]:
@@ -69,8 +71,12 @@ def page_update(repeats: int) -> dict[str, Any]:
         dashboard = Dashboard(engine)
         page = dashboard.page()
         document = page.server_doc()
+        events: list[Any] = []
+        document.on_change(events.append)
+        protocol = Protocol()
         (session,) = dashboard.sessions
         spent: dict[str, list[float]] = {}
+        sent: dict[str, int] = {}
         for number, tab in enumerate(session.views):
             session.shell.tabs.active = number
             session.refresh()
@@ -79,9 +85,14 @@ def page_update(repeats: int) -> dict[str, Any]:
                 await engine.run_for(0.5)
                 assert engine.snapshot is not None
                 seen = session.analysis.follow(engine.snapshot)
+                events.clear()
                 started = time.process_time()
-                assert session.show(seen), "nothing was shown"
+                session.show(seen)
+                # What a browser would be sent; a page that is open sends each batch as one message.
+                size = len(protocol.create("PATCH-DOC", events).content_json) if events else 0
                 spent[tab].append(1e3 * (time.process_time() - started))
+                sent[tab] = sent.get(tab, 0) + size
+            assert sent[tab], f"nothing was sent for {tab}"
         session.close()
         document.clear()
         await engine.close()
