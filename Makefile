@@ -54,7 +54,7 @@ store-notebooks: $(STAMP)
 	$(BIN)/python notebooks/store.py
 
 bench: $(STAMP)
-	$(BIN)/python tests/performance/bench.py --output bench.json
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/performance/bench.py --output bench.json
 
 fuzz: $(STAMP)
 	MARKETSTREAM_FUZZ=2000 $(BIN)/python -m pytest -s -q --timeout 7200 tests/rationale/test_narrator.py \
