@@ -10,6 +10,9 @@ from marketstream.analytics.terms import Rows, Terms
 from marketstream.analytics.words import state_words
 from marketstream.market.state import MarketState
 
+FAR = 0.1
+"""A venue whose price of an asset is a tenth away from all the others has a fault, not an offer."""
+
 
 def edge_reasons(
     market: MarketState,
@@ -36,6 +39,7 @@ def edge_reasons(
     say(~np.isfinite(terms.price), "no {}".format, np.where(rows.is_bid, "bid", "ask"))
     say(~np.isfinite(terms.fair), lambda _: "no fair value without this venue", terms.fair)
     say(terms.age_s > max_leg_age_s, lambda age_s: _old(age_s, max_leg_age_s), terms.age_s)
+    say(far_off(rows, terms), _far, terms.price / terms.fair - 1.0)
     beyond = np.where(rows.is_bid, "bid below fair value", "ask above fair value")
     say(terms.gross <= 0.0, str, beyond)
     unit = np.where(rows.is_outcome, 1.0, 1e4 / terms.fair)
@@ -45,6 +49,15 @@ def edge_reasons(
     say(weak, lambda ratio: _weak(ratio, min_edge_se), terms.edge / terms.se)
     say(left, lambda _: "no size at this price", terms.size)
     return words
+
+
+def far_off(rows: Rows, terms: Terms) -> np.ndarray:
+    """Return where an asset's price is more than FAR away from what the other venues agree on."""
+    return np.asarray(~rows.is_outcome & (np.abs(terms.price / terms.fair - 1.0) > FAR))
+
+
+def _far(gap: float) -> str:
+    return f"{100.0 * gap:+,.0f} % from fair value: more likely wrong than a bargain"
 
 
 def _old(age_s: float, limit_s: float) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import pandas as pd
 
-from marketstream.analytics.edge_words import edge_reasons
+from marketstream.analytics.edge_words import edge_reasons, far_off
 from marketstream.analytics.layout import Layout
 from marketstream.analytics.lifetimes import Lifetimes
 from marketstream.analytics.stage import Knob, Stage
@@ -109,7 +109,7 @@ class EdgeFinder(Stage):
             known = consensus.usable[rows.instrument, rows.venue] & np.isfinite(terms.edge)
             known &= terms.age_s <= self.max_leg_age_s
             worth = (terms.edge > 0.0) & (terms.edge >= self.min_edge_se * terms.se) & (terms.size > 0.0)
-            executable = known & worth
+            executable = known & worth & ~far_off(rows, terms)
             reason = edge_reasons(
                 market, rows, terms, executable, consensus.usable, self.min_edge_se, self.max_leg_age_s
             )

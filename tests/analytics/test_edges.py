@@ -244,3 +244,16 @@ def test_a_consensus_of_nan_everywhere_raises_nothing() -> None:
     consensus: Consensus = replace(inputs.consensus, **blank)
     frame, _ = EdgeFinder().apply(replace(inputs, consensus=consensus), None)
     assert not frame.executable.any()
+
+
+@pytest.mark.parametrize(("price", "side"), [(1e9, "sell"), (0.01, "buy"), (112.0, "sell"), (88.0, "buy")])
+def test_a_price_a_tenth_away_from_all_others_is_a_fault_and_not_an_offer(price: float, side: str) -> None:
+    honest = {venue: Q(99.99, 100.01) for venue in ("alpha", "beta", "gamma")}
+    row = edges_of(btc(**honest, delta=Q(price * 0.9999, price * 1.0001))).loc[(BTC, "delta", side)]
+    assert row["edge"] > 0 and not row["executable"]
+    assert "from fair value: more likely wrong than a bargain" in row["reason"]
+
+
+def test_a_price_that_is_well_off_but_thinkable_is_still_offered() -> None:
+    honest = {venue: Q(99.99, 100.01) for venue in ("alpha", "beta", "gamma")}
+    assert edges_of(btc(**honest, delta=Q(94.0, 95.0))).loc[(BTC, "delta", "buy"), "executable"]

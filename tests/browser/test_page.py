@@ -41,6 +41,16 @@ def text_of(selector: str) -> str:
     )
 
 
+HEADINGS = {
+    "Markets": "Markets",
+    "Edges": "Distribution of edges",
+    "Portfolio": "Weights",
+    "Rationale": "Facts used",
+    "Health": "Providers",
+}
+"""A card of each tab, which shows that the tab is drawn."""
+
+
 async def test_the_page_opens_and_its_numbers_change_without_a_word_to_the_outside(served: Served) -> None:
     opened = await served.open()
     page = opened.page
@@ -48,14 +58,8 @@ async def test_the_page_opens_and_its_numbers_change_without_a_word_to_the_outsi
     await changes(page, text_of(".clock"))
     await changes(page, text_of(".four .big"))
     await changes(page, text_of("tr[data-key] .c-fair"))
-    for tab in ("Edges", "Portfolio", "Rationale", "Health", "Markets"):
+    for tab, heading in HEADINGS.items():
         await page.get_by_role("tab", name=tab).click()
-        heading = {
-            "Edges": "Distribution of edges",
-            "Portfolio": "Weights",
-            "Rationale": "Facts used",
-            "Health": "Providers",
-        }.get(tab, tab)
         await expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible(timeout=SOON_MS)
         assert await page.get_by_text("This card stopped").count() == 0
     assert opened.errors == []
@@ -102,14 +106,13 @@ async def test_slash_finds_an_instrument(served: Served) -> None:
 async def test_on_a_phone_the_drawer_starts_closed_and_nothing_scrolls_sideways(served: Served) -> None:
     opened = await served.open(390, 844)
     page = opened.page
-    await page.wait_for_timeout(1500)
     await expect(page.get_by_role("button", name="Open drawer")).to_be_visible(timeout=SOON_MS)
     await expect(page.locator("tr[data-key] .c-bid").first).to_be_hidden(timeout=SOON_MS)
     name = await page.locator("tr[data-key] .c-name").first.bounding_box()
     assert name is not None and name["width"] > 90, "the columns that are left do not share the whole width"
-    for tab in ("Markets", "Edges", "Portfolio", "Rationale", "Health"):
+    for tab, heading in HEADINGS.items():
         await page.get_by_role("tab", name=tab).click()
-        await page.wait_for_timeout(700)
+        await expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible(timeout=SOON_MS)
         assert await page.evaluate("document.documentElement.scrollWidth") <= 390
     assert opened.errors == []
 
@@ -149,9 +152,9 @@ class TestHostileNames:
         opened = await served.open()
         page = opened.page
         await page.get_by_text(HOSTILE).first.click(timeout=SOON_MS)
-        for tab in ("Edges", "Portfolio", "Rationale", "Health", "Markets"):
+        for tab, heading in HEADINGS.items():
             await page.get_by_role("tab", name=tab).click()
-            await page.wait_for_timeout(1200)
+            await expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible(timeout=SOON_MS)
         assert await page.evaluate("window.hacked") is None
         assert await page.evaluate("window.location.pathname") == "/"
         assert opened.outside == []
