@@ -76,6 +76,8 @@ class SimulatedProvider(Provider):
     async def start(self) -> None:
         """Begin at the world's start the first time, at the next drain after a stop."""
         self._joins = self._position is not None
+        if self._joins:
+            self._faults.clear()
         await super().start()
 
     def collect(self, now: int) -> np.ndarray:

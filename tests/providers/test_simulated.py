@@ -11,6 +11,8 @@ from marketstream.errors import InvalidInputError
 from marketstream.market.catalog import Catalog
 from marketstream.market.events import ProviderStatus
 from marketstream.market.instruments import Kind
+from marketstream.market.quotes import QuoteState
+from marketstream.providers.base import Fault
 from marketstream.providers.simulated import SimulatedProvider, make_world
 
 
@@ -115,3 +117,20 @@ def test_an_unknown_venue_is_refused() -> None:
     world = make_world("demo", seed=7, start_ns=START_NS)
     with pytest.raises(InvalidInputError, match="no venue 'elm'"):
         SimulatedProvider(name="x", clock=ManualClock(), world=world, venue="elm")
+
+
+async def test_a_fault_played_again_replaces_itself_and_a_restart_ends_it() -> None:
+    provider = simulated(make_world("demo", seed=7, start_ns=START_NS))[0]
+    await provider.start()
+    provider.drain(START_NS + SECOND_NS)
+    for _ in range(50):
+        provider.play_fault(Fault.DISCONNECT, 3600.0)
+    assert len(provider._faults._windows) == 1
+    now = START_NS + 2 * SECOND_NS
+    provider.drain(now)
+    assert "connection lost" in provider.health(now).detail
+    await provider.stop()
+    await provider.start()
+    now += SECOND_NS
+    assert (provider.drain(now)["state"] == QuoteState.LIVE).any()
+    assert provider.health(now).status is ProviderStatus.RUNNING
