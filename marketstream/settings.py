@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -60,6 +60,27 @@ class Settings(BaseSettings):
     )
     binance_symbols: Annotated[tuple[str, ...] | None, NoDecode] = Field(
         None, description="Binance symbols separated by commas, in place of the declared ones."
+    )
+    data_dir: Path = Field(
+        Path(".marketstream"), description="Folder of the SQLite store and of recordings; made when first needed."
+    )
+    store_url: SecretStr = Field(
+        SecretStr("sqlite"),
+        description="Where events, allocations and texts are kept: `sqlite` (a file in the data folder), `memory`, "
+        "`sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/DATABASE`.",
+    )
+    store_keep_days: int = Field(30, ge=0, le=3650, description="Days for which events are kept; 0 keeps all.")
+    failback_after_s: float = Field(
+        30.0,
+        ge=0.0,
+        le=3600.0,
+        description="Seconds of unbroken health before a feed is trusted again after a failover.",
+    )
+    delta_z_min: float = Field(
+        4.0, ge=1.0, le=100.0, description="A change of this many standard deviations is told as an event."
+    )
+    allocation_move: float = Field(
+        0.02, ge=0.0, le=2.0, description="Allocations that moved by this sum of absolute weights are kept and told."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
 

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+# A test keeps nothing in the folder it was started from; one about files names them.
+os.environ["MARKETSTREAM_STORE_URL"] = "memory"
+
 # Fixtures hold no doctests; as modules, conftests of two folders would clash by name.
 collect_ignore_glob = ["*conftest.py"]
 

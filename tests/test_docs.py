@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import SecretStr
 
 from marketstream.analytics.analysis import Analysis
 from marketstream.providers.base import Fault
@@ -30,6 +31,8 @@ def test_every_setting_is_documented_with_its_default(name: str) -> None:
     assert len(rows) == 1, f"settings.md needs one row for MARKETSTREAM_{name.upper()}"
     default = Settings.model_fields[name].default
     shown = rows[0].split("|")[2].strip().strip("`")
+    if isinstance(default, SecretStr):
+        default = default.get_secret_value()
     assert shown == ("none" if default is None else str(default))
 
 

@@ -1,4 +1,4 @@
-"""The wiring: builds every chapter from Settings and owns every task. Pages, API and notebooks hold one Engine."""
+"""Engine: one stream, one house analysis, one rationale service, and every task that they need."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from streamz.dataframe import DataFrame as StreamingDataFrame
 
 from marketstream.analytics.analysis import Analysis, Snapshot
 from marketstream.clock import SECOND_NS, Clock, ManualClock, SystemClock
+from marketstream.engine.feeds import declared_providers
+from marketstream.engine.status import EngineStatus
 from marketstream.errors import InvalidInputError, TransientError
 from marketstream.market.catalog import Catalog
 from marketstream.market.events import MarketEvent, Topic
 from marketstream.market.quotes import QuoteBatch
 from marketstream.market.state import MarketState
 from marketstream.providers.base import Provider
-from marketstream.providers.declare import ProviderFactory, load_declarations, profile_declarations
 from marketstream.providers.registry import ProviderRegistry
 from marketstream.rationale.service import PortfolioRationaleService
 from marketstream.settings import Settings, load_settings
@@ -29,49 +29,6 @@ from marketstream.streaming.streamer import MarketStreamer, StreamerState
 logger = logging.getLogger(__name__)
 
 KEPT_EVENTS = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineStatus:
-    """How the engine fares.
-
-    Attributes:
-        state: Stopped, running or paused.
-        profile: Which feeds were asked for.
-        simulated: True when the prices are made by the simulator.
-        started_at: UTC ns of the start; None while stopped.
-        now: UTC ns.
-        sequence: Number of the newest cycle.
-        cycle_s: Seconds from one cycle to the next.
-        cycle_ms_p50: Median work of a cycle, ms.
-        cycle_ms_p99: 99th percentile of the same, ms.
-        quotes_per_s: Good quotes per second.
-        refused_share: Share of quotes refused at the providers' edge, 0..1.
-        n_instruments: Instruments known.
-        n_venues: Venues known.
-        n_providers: Providers in the registry.
-        analysis_ms: Time of the newest house analysis, ms.
-        out_of_order: Rows older than the quote they would have replaced, and so left out.
-        errors: Cycles, graph nodes and analyses that raised.
-    """
-
-    state: StreamerState
-    profile: str
-    simulated: bool
-    started_at: int | None
-    now: int
-    sequence: int
-    cycle_s: float
-    cycle_ms_p50: float
-    cycle_ms_p99: float
-    quotes_per_s: float
-    refused_share: float
-    n_instruments: int
-    n_venues: int
-    n_providers: int
-    analysis_ms: float
-    out_of_order: int
-    errors: int
 
 
 class Engine:
@@ -315,34 +272,6 @@ def _log_failure(opening: asyncio.Task[None]) -> None:
     # Also where nobody waits for the start, its failure is heard.
     if not opening.cancelled() and opening.exception() is not None:
         logger.error("the engine could not start", exc_info=opening.exception())
-
-
-def declared_providers(
-    settings: Settings, clock: Clock, start_ns: int, given: Iterable[Provider] | None = None
-) -> list[tuple[Provider, bool]]:
-    """Return the feeds to open, each with whether it is enabled: `given`, or the file's, or the profile's.
-
-    Args:
-        settings: Names the file or the profile.
-        clock: Given to every provider.
-        start_ns: UTC ns at which simulated worlds begin.
-        given: Feeds made elsewhere.
-    """
-    if given is not None:
-        return [(provider, True) for provider in given]
-    if settings.providers_file is not None:
-        declarations = load_declarations(settings.providers_file)
-    else:
-        declarations = profile_declarations(settings.profile)
-    factory = ProviderFactory(
-        clock=clock,
-        start_ns=start_ns,
-        seed=settings.seed,
-        binance_ws_url=settings.binance_ws_url,
-        binance_rest_url=settings.binance_rest_url,
-        binance_symbols=settings.binance_symbols,
-    )
-    return [(factory.build(declaration), declaration.enabled) for declaration in declarations]
 
 
 def connect(profile: str = "demo", *, clock: Clock | None = None, **settings: Any) -> Engine:

@@ -1,0 +1,100 @@
+"""`marketstream serve`: one process, one loop, one engine; the dashboard on one port and the API on another."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+from marketstream.cli.options import add_feeds, log_to_stderr, settings_of
+from marketstream.errors import TransientError
+
+if TYPE_CHECKING:
+    from marketstream.cli.options import Commands
+    from marketstream.engine import Engine
+    from marketstream.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+STOP_WITHIN_S = 10.0
+
+
+def add(commands: Commands) -> None:
+    """Add the subcommand."""
+    command = commands.add_parser("serve", help="start the stream, the dashboard and the API")
+    add_feeds(command)
+    command.add_argument("--dashboard-port", type=int, help="port of the dashboard (default: 5006)")
+    command.add_argument("--api-port", type=int, help="port of the API (default: 8000)")
+    command.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Serve until a signal ends it."""
+    settings = settings_of(chosen, dashboard_port=chosen.dashboard_port, api_port=chosen.api_port)
+    log_to_stderr(settings.log_level)
+    # While the libraries are loaded there is nothing to tidy up yet.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        return asyncio.run(_serve_until_told(settings))
+    except KeyboardInterrupt:
+        return 0
+
+
+async def _serve_until_told(settings: Settings) -> int:
+    from marketstream.api.app import create_app
+    from marketstream.api.server import api_server, listening_socket
+    from marketstream.dashboard.server import dashboard_server
+    from marketstream.engine import Engine
+
+    engine = Engine(settings)
+    api = api_server(create_app(engine), settings.host, settings.api_port)
+    # Both ports are taken before the engine starts: a port that is not free is said at once.
+    with listening_socket(settings.host, settings.api_port) as api_socket:
+        dashboard = dashboard_server(engine, settings.host, settings.dashboard_port)
+        # After Panel's server was made, which installs a handler of its own that stops the loop under our feet.
+        told = asyncio.create_task(_stop_on_signal().wait(), name="stop-signal")
+        serving = asyncio.create_task(api.serve([api_socket]), name="api-server")
+        starting = asyncio.create_task(_start(engine, dashboard, settings), name="start")
+        try:
+            await asyncio.wait({serving, told, starting}, return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                starting.result()
+                await asyncio.wait({serving, told}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            told.cancel()
+            starting.cancel()
+            dashboard.stop()
+            api.should_exit = True
+            async with asyncio.timeout(STOP_WITHIN_S):
+                await engine.close()
+                await asyncio.gather(starting, return_exceptions=True)
+                await serving
+    return 0
+
+
+async def _start(engine: Engine, dashboard: Any, settings: Settings) -> None:
+    try:
+        await engine.ensure_running()
+    except TransientError:
+        logger.info("the stream was stopped while it started; POST /streaming/control starts it")
+    dashboard.start()
+    print(f"dashboard  http://{settings.host}:{settings.dashboard_port}", flush=True)
+    print(f"API        http://{settings.host}:{settings.api_port}/docs", flush=True)
+
+
+def _stop_on_signal() -> asyncio.Event:
+    # The first signal asks; the second one, to somebody who will not wait, ends the process by the usual means.
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def told(number: int) -> None:
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_DFL)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, told, number)
+    return stop
