@@ -1,0 +1,39 @@
+"""What subcommands share: the options that choose settings, and the Settings made of them."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from marketstream.settings import PROFILES, Settings, load_settings
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # the library has no public name for it
+
+
+def add_feeds(command: argparse.ArgumentParser) -> None:
+    """Add the options that say which feeds to open and where settings are."""
+    command.add_argument("--profile", choices=PROFILES, help="which feeds to open (default: demo)")
+    command.add_argument("--providers", type=Path, metavar="FILE", help="JSON or TOML file that declares providers")
+    add_settings(command)
+
+
+def add_settings(command: argparse.ArgumentParser) -> None:
+    """Add the option that names a settings file."""
+    command.add_argument("--settings", type=Path, metavar="FILE", help="TOML file with settings")
+
+
+def settings_of(chosen: argparse.Namespace, **more: Any) -> Settings:
+    """Return the Settings that options, environment and file give; ConfigurationError when one cannot be used."""
+    given = {"profile": getattr(chosen, "profile", None), "providers_file": getattr(chosen, "providers", None)}
+    return load_settings(chosen.settings, **given, **more)
+
+
+def log_to_stderr(level: str) -> None:
+    """Set up logging for a program, with the libraries that log too much kept quiet."""
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for chatty in ("httpx2", "websockets", "bokeh", "tornado", "alembic"):
+        # The HTTP client logs whole URLs at INFO, and a URL may carry a key.
+        logging.getLogger(chatty).setLevel(logging.WARNING)

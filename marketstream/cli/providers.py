@@ -1,0 +1,32 @@
+"""`marketstream providers`: list what a profile or a file declares, without connecting to anything."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from marketstream.cli.options import add_feeds, settings_of
+
+if TYPE_CHECKING:
+    from marketstream.cli.options import Commands
+
+
+def add(commands: Commands) -> None:
+    """Add the subcommand."""
+    command = commands.add_parser("providers", help="list the providers that a profile or a file declares")
+    add_feeds(command)
+    command.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Print one line per provider."""
+    from marketstream.clock import SystemClock
+    from marketstream.engine import declared_providers
+
+    clock = SystemClock()
+    for provider, enabled in declared_providers(settings_of(chosen), clock, clock.now_ns()):
+        listing = provider.listing()
+        venues = ", ".join(venue.id for venue in listing.venues)
+        note = "" if enabled else " (disabled)"
+        print(f"{provider.name:<20} {provider.kind:<12} {len(listing.instruments):>4} instruments on {venues}{note}")
+    return 0
