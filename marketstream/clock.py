@@ -6,6 +6,7 @@ import asyncio
 import heapq
 import itertools
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 SECOND_NS = 1_000_000_000
@@ -32,21 +33,29 @@ class SystemClock:
 
     A step forward of more than a second is taken over: after a suspend, or where the clock was slow at the start, the
     stamps of venues would else lie in our future and be refused for ever.
+
+    Args:
+        wall: Reads the machine's wall clock, UTC ns.
+        monotonic: Reads its monotonic clock, ns.
     """
 
-    def __init__(self) -> None:
-        self._offset_ns = time.time_ns() - time.monotonic_ns()
+    def __init__(
+        self, wall: Callable[[], int] = time.time_ns, monotonic: Callable[[], int] = time.monotonic_ns
+    ) -> None:
+        self._wall = wall
+        self._monotonic = monotonic
+        self._offset_ns = wall() - monotonic()
 
     def now_ns(self) -> int:
         """Return the UTC wall time in nanoseconds since 1970; it never goes back."""
-        wall, monotonic = time.time_ns(), time.monotonic_ns()
+        wall, monotonic = self._wall(), self._monotonic()
         if wall - (self._offset_ns + monotonic) > SECOND_NS:
             self._offset_ns = wall - monotonic
         return self._offset_ns + monotonic
 
     def monotonic_ns(self) -> int:
         """Return nanoseconds on a clock that never goes back."""
-        return time.monotonic_ns()
+        return self._monotonic()
 
     async def sleep(self, seconds: float) -> None:
         """Wait for `seconds` of real time."""

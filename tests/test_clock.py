@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 
@@ -72,22 +71,39 @@ async def test_no_time_passes_in_a_sleep_of_nothing() -> None:
     await SystemClock().sleep(0)
 
 
-def test_a_wall_clock_that_is_set_back_is_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = SystemClock()
-    before = clock.now_ns()
-    wall = time.time_ns() - 3_600_000_000_000
-    monkeypatch.setattr(time, "time_ns", lambda: wall)
-    assert 0 <= clock.now_ns() - before < 1_000_000_000
+HOUR_NS = 3_600_000_000_000
 
 
-def test_a_step_forward_as_after_a_suspend_is_taken_over_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = SystemClock()
+class Hardware:
+    """The two clocks of a machine, moved by the test."""
+
+    def __init__(self) -> None:
+        self.wall = 1_767_225_600_000_000_000
+        self.monotonic = 77
+
+    def pass_time(self, ns: int) -> None:
+        self.wall += ns
+        self.monotonic += ns
+
+
+def test_a_wall_clock_that_is_set_back_is_not_seen() -> None:
+    machine = Hardware()
+    clock = SystemClock(lambda: machine.wall, lambda: machine.monotonic)
     before = clock.now_ns()
-    wall = time.time_ns() + 3_600_000_000_000
-    monkeypatch.setattr(time, "time_ns", lambda: wall)
-    assert 3_599_000_000_000 < clock.now_ns() - before < 3_601_000_000_000
-    monkeypatch.undo()
-    assert clock.now_ns() - before > 3_599_000_000_000
+    machine.wall -= HOUR_NS
+    machine.pass_time(5)
+    assert (clock.now_ns() - before, clock.monotonic_ns()) == (5, 82)
+
+
+def test_a_step_forward_as_after_a_suspend_is_taken_over_and_kept() -> None:
+    machine = Hardware()
+    clock = SystemClock(lambda: machine.wall, lambda: machine.monotonic)
+    before = clock.now_ns()
+    machine.wall += HOUR_NS
+    assert clock.now_ns() - before == HOUR_NS
+    machine.wall -= HOUR_NS
+    machine.pass_time(5)
+    assert clock.now_ns() - before == HOUR_NS + 5
 
 
 def test_the_system_clock_gives_whole_nanoseconds_since_1970() -> None:
