@@ -9,9 +9,14 @@ from enum import Enum, StrEnum
 from typing import Any, cast
 
 from marketstream.errors import InvalidInputError
-from marketstream.market.instruments import MAX_NAME_LENGTH
+from marketstream.market.instruments import MAX_NAME_LENGTH, check_name
 
 MAX_FACTS = 400
+MAX_HOLDINGS = 200
+MAX_CONTEXT = 500
+MAX_QUANTITY = 1e15
+WEIGHT_TOLERANCE = 1e-6
+"""By how much given weights may sum to more than 1, for rounding."""
 PORTFOLIO, FEEDS, EDGES = "portfolio", "feeds", "edges"
 """Subjects that are no instrument: the whole book, all quotes, all priced edges."""
 
@@ -30,6 +35,25 @@ class RationaleStatus(StrEnum):
 
     PENDING = "pending"
     READY = "ready"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Outcome(StrEnum):
+    """How one attempt at a text ended."""
+
+    WRITTEN = "written"
+    REFUSED = "refused"
+    MALFORMED = "malformed"
+    EMPTY = "empty"
+    CUT = "cut"
+    FILTERED = "filtered"
+    TOO_LARGE = "too_large"
+    TIMEOUT = "timeout"
+    UNREACHABLE = "unreachable"
+    RATE_LIMITED = "rate_limited"
+    REJECTED = "rejected"
+    SERVER_ERROR = "server_error"
     FAILED = "failed"
 
 
@@ -179,19 +203,71 @@ class Issue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try of one writer at a text.
+
+    Attributes:
+        backend: Who tried: a model's name, `narrator` or `safe sentence`.
+        outcome: How it ended; only a written one was shown.
+        detail: Why it was not, in a sentence without anything the model said; empty when written.
+        duration_ms: How long it took.
+    """
+
+    backend: str
+    outcome: Outcome
+    detail: str = ""
+    duration_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """One row of a caller's own book: an asset by its share of the capital, or by how many units are held.
+
+    Args:
+        instrument: Instrument id.
+        weight: Fraction of the capital, 0 to 1.
+        quantity: Units held, 0 or more.
+
+    Raises:
+        InvalidInputError: Neither or both are given, or the figure is out of range.
+    """
+
+    instrument: str
+    weight: float | None = None
+    quantity: float | None = None
+
+    def __post_init__(self) -> None:
+        check_name(self.instrument, "instrument of a holding")
+        if (self.weight is None) == (self.quantity is None):
+            raise InvalidInputError(f"holding of {self.instrument!r} needs a weight or a quantity, and not both")
+        if self.weight is not None and not 0.0 <= self.weight <= 1.0:
+            raise InvalidInputError(f"weight of {self.instrument!r} must be 0 to 1, was {self.weight}")
+        if self.quantity is not None and not 0.0 <= self.quantity <= MAX_QUANTITY:
+            raise InvalidInputError(
+                f"quantity of {self.instrument!r} must be 0 to {MAX_QUANTITY:g}, was {self.quantity}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RationaleRequest:
     """An order for a text; `of` takes the kind as a plain string.
 
     Args:
         kind: What it is about.
         subject: Instrument id, for `position_explanation` alone.
+        portfolio_data: The caller's own book, in place of the house's; at most MAX_HOLDINGS rows, all by weight
+            (which sum to at most 1, the rest is cash) or all by quantity.
+        context: The caller's own words for a model to bear in mind, at most MAX_CONTEXT characters. They are no
+            facts: no figure of a text comes from them.
 
     Raises:
-        InvalidInputError: A subject where none belongs, or none where one does.
+        InvalidInputError: A subject where none belongs, or none where one does; a book that cannot be.
     """
 
     kind: RationaleKind
     subject: str | None = None
+    portfolio_data: tuple[Holding, ...] = ()
+    context: str = ""
 
     @classmethod
     def of(cls, kind: str, subject: str | None = None) -> RationaleRequest:
@@ -210,6 +286,9 @@ class RationaleRequest:
             raise InvalidInputError(f"{self.kind} {rule}, was {self.subject!r}")
         if self.subject is not None and not 1 <= len(self.subject) <= MAX_NAME_LENGTH:
             raise InvalidInputError(f"subject must have 1 to {MAX_NAME_LENGTH} characters, had {len(self.subject)}")
+        if len(self.context) > MAX_CONTEXT:
+            raise InvalidInputError(f"context must have at most {MAX_CONTEXT} characters, had {len(self.context)}")
+        _check_book(self.portfolio_data)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,11 +307,12 @@ class Rationale:
         facts: The sheet it was written from.
         issues: What the verifier refused; not empty on a ready text only when a safe sentence took its place.
         n_figures: Figures in headline and text, all of them verified.
-        written_by: `narrator`, or `safe sentence` where the narrator's text was refused.
+        written_by: The model that wrote it, else `narrator`, or `safe sentence` where the narrator's text was refused.
+        attempts: Every try, in order; more than one means that an earlier writer failed.
         created_at: UTC ns of the order.
         as_of: UTC ns of the snapshot, 0 before there is one.
         sequence: Cycle of the snapshot, -1 before there is one.
-        reason: Why it failed, else empty.
+        reason: Why it failed or was cancelled, else empty.
     """
 
     id: str
@@ -247,6 +327,7 @@ class Rationale:
     issues: tuple[Issue, ...] = ()
     n_figures: int = 0
     written_by: str = ""
+    attempts: tuple[Attempt, ...] = ()
     created_at: int
     as_of: int = 0
     sequence: int = -1
@@ -283,6 +364,23 @@ def entity_key(instrument_or_venue_id: str) -> str:
     if key in (PORTFOLIO, FEEDS, EDGES):
         return f"%{ord(key[0]):x}{key[1:]}"
     return key
+
+
+def _check_book(holdings: tuple[Holding, ...]) -> None:
+    if len(holdings) > MAX_HOLDINGS:
+        raise InvalidInputError(f"portfolio_data has at most {MAX_HOLDINGS} rows, had {len(holdings)}")
+    names = [holding.instrument for holding in holdings]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InvalidInputError(f"portfolio_data names each instrument once, named {twice[:3]} more than once")
+    weights = [holding.weight for holding in holdings if holding.weight is not None]
+    if weights and len(weights) < len(holdings):
+        raise InvalidInputError("portfolio_data is all weights or all quantities, was a mix of both")
+    total = math.fsum(weights)
+    if total > 1.0 + WEIGHT_TOLERANCE:
+        raise InvalidInputError(f"weights of portfolio_data sum to at most 1 (the rest is cash), were {total:.6g}")
+    if holdings and not any(holding.weight or holding.quantity for holding in holdings):
+        raise InvalidInputError("portfolio_data holds nothing: every weight or quantity was 0")
 
 
 def _plain(value: object) -> object:
