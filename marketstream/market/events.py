@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from marketstream.errors import InvalidInputError
+
 
 class ProviderStatus(StrEnum):
     """What a provider is doing."""
@@ -77,3 +79,49 @@ class MarketEvent:
     def is_control(self) -> bool:
         """Return whether this event may never be dropped or replaced by a newer one."""
         return self.topic not in CONFLATABLE
+
+
+def event_to_json(event: MarketEvent) -> dict[str, Json]:
+    """Return the event as plain JSON, enough to hand it in again; `ts` as text, since browsers round such integers."""
+    return {
+        "id": event.id,
+        "ts": str(event.ts),
+        "topic": event.topic.value,
+        "subject": event.subject,
+        "message": event.message,
+        "data": dict(event.data),
+    }
+
+
+def event_from_json(payload: Mapping[str, Json]) -> MarketEvent:
+    """Return the event that `event_to_json` wrote.
+
+    Raises:
+        InvalidInputError: It is no such payload.
+
+    >>> event = MarketEvent(ts=5, topic=Topic.FEED_GAP, subject="kraken", message="Gap.", data={"n": 3}, id="a-1")
+    >>> event_from_json(event_to_json(event)) == event
+    True
+    """
+    wanted = {"id", "ts", "topic", "subject", "message", "data"}
+    if set(payload) != wanted:
+        raise InvalidInputError(f"an event has the keys {sorted(wanted)}, these were {sorted(payload)}")
+    texts = {name: payload[name] for name in ("id", "ts", "topic", "subject", "message")}
+    for name, text in texts.items():
+        if not isinstance(text, str):
+            raise InvalidInputError(f"{name} of an event must be text, was {text!r}")
+    data = payload["data"]
+    if not isinstance(data, Mapping):
+        raise InvalidInputError(f"data of an event must be an object, was {data!r}")
+    try:
+        ts, topic = int(str(texts["ts"])), Topic(str(texts["topic"]))
+    except ValueError as error:
+        raise InvalidInputError(f"ts of an event is whole UTC ns, topic one of the known ones: {error}") from None
+    return MarketEvent(
+        ts=ts,
+        topic=topic,
+        subject=str(texts["subject"]),
+        message=str(texts["message"]),
+        data=data,
+        id=str(texts["id"]),
+    )
