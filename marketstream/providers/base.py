@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import math
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -26,6 +27,37 @@ class Fault(StrEnum):
     CROSSED = "crossed"
     SPIKE = "spike"
     DISCONNECT = "disconnect"
+
+
+class InputKind(StrEnum):
+    """What came into a provider from outside."""
+
+    OPENED = "opened"
+    FRAME = "frame"
+    CLOSED = "closed"
+    SNAPSHOT = "snapshot"
+    ROWS = "rows"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """One thing that came into a provider from outside; all of them in order make the same rows again.
+
+    Attributes:
+        provider: Name of the provider that it came to.
+        kind: What it is.
+        epoch: Number of the connection that it belongs to; 0 where there is none.
+        ts: When it came, UTC ns; for ROWS the `now` of the `collect` that handed them over.
+        key: Of a SNAPSHOT, the venue's symbol that was asked for.
+        body: The bytes of a frame or an answer as received; of ROWS, packed rows of QUOTE_DTYPE.
+    """
+
+    provider: str
+    kind: InputKind
+    epoch: int
+    ts: int
+    key: str = ""
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +113,9 @@ class Provider(abc.ABC):
 
     kind: str
     """Name of the kind of feed in a declaration file, such as `simulated`."""
+
+    tap: Callable[[Input], None] | None = None
+    """Told of every input before anything is made of it, for a recording; None costs nothing."""
 
     def __init__(self, *, name: str, clock: Clock, stale_after_s: float = 10.0) -> None:
         check_name(name, "provider name")
@@ -196,6 +231,16 @@ class Provider(abc.ABC):
         if self._progress_at is None:
             return None
         return max(0.0, (self._tick(now) - self._progress_at) / SECOND_NS)
+
+    def replay(self, given: Input) -> None:
+        """Take one recorded input, as if it came from outside now; `collect` then returns what it made.
+
+        Replayed inputs are not told to `tap`. No connection is needed: all times are those of the inputs.
+
+        Raises:
+            InvalidInputError: This kind of provider cannot be replayed, or has no such input.
+        """
+        raise InvalidInputError(f"provider kind {self.kind!r} cannot be replayed from raw inputs")
 
     @property
     def faults(self) -> tuple[Fault, ...]:

@@ -13,7 +13,7 @@ from marketstream.errors import InvalidInputError
 from marketstream.market.catalog import Catalog
 from marketstream.market.events import Absence, ProviderStatus
 from marketstream.market.quotes import QuoteState, empty_quotes
-from marketstream.providers.base import Fault, ProviderStats
+from marketstream.providers.base import Fault, Input, InputKind, ProviderStats
 
 
 @pytest.fixture
@@ -151,3 +151,9 @@ async def test_rows_that_carry_a_state_already_are_left_alone(provider: QueuePro
     assert rows["state"].tolist() == [QuoteState.GAP]
     assert provider.stats.refused == {}
     assert provider.stats.last_data_ns is None
+
+
+def test_a_feed_without_raw_inputs_says_that_it_cannot_be_replayed(provider: QueueProvider) -> None:
+    given = Input(provider="a", kind=InputKind.FRAME, epoch=1, ts=START_NS, body=b"{}")
+    with pytest.raises(InvalidInputError, match="provider kind 'queue' cannot be replayed from raw inputs"):
+        provider.replay(given)

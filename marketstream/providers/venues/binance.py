@@ -10,12 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from marketstream.clock import SECOND_NS, Clock
-from marketstream.errors import MarketStreamError
+from marketstream.errors import InvalidInputError, MarketStreamError
 from marketstream.market.catalog import Catalog, Listing
 from marketstream.market.events import Absence, ProviderStatus
 from marketstream.market.instruments import Fees, Instrument, Kind, Venue
 from marketstream.market.quotes import QUOTE_DTYPE, empty_quotes
-from marketstream.providers.base import HealthReport, Provider
+from marketstream.providers.base import HealthReport, Input, InputKind, Provider
 from marketstream.providers.peer import Backoff, FeedLostError, FeedRefusedError, check_url
 from marketstream.providers.rest import RestClient
 from marketstream.providers.transport import Reception, TransportLimits, WebSocketTransport
@@ -166,20 +166,32 @@ class BinanceProvider(Provider):
 
     def opened(self, epoch: int) -> Sequence[str]:
         """Start every book anew and subscribe."""
-        self._epoch = epoch
-        self._given_up.clear()
-        self._keep(self.decoder.reset(self.clock.now_ns()))
-        self._out_of_step.set()
-        return (self.decoder.subscribe(),)
+        ts = self.clock.now_ns()
+        self._tell(InputKind.OPENED, epoch, ts)
+        return self._open(epoch, ts)
 
     def received(self, epoch: int, frame: bytes, ts_received: int) -> Reception:
         """Decode one frame of the current connection; one of an older connection changes nothing."""
-        if epoch != self._epoch:
-            return Reception.OTHER
-        self.stats.frames += 1
-        reading = self.decoder.receive(frame, ts_received)
-        self._take(reading)
-        return _RECEPTIONS.get(reading.kind, Reception.OTHER)
+        self._tell(InputKind.FRAME, epoch, ts_received, body=frame)
+        return self._read(epoch, frame, ts_received)
+
+    def closed(self, epoch: int, ts: int) -> None:
+        """Take every pair out of the book until the next connection is in step."""
+        self._tell(InputKind.CLOSED, epoch, ts)
+        self._close(epoch, ts)
+
+    def replay(self, given: Input) -> None:
+        """Take one recorded input by the way of a live one; no connection is needed."""
+        if given.kind is InputKind.OPENED:
+            self._open(given.epoch, given.ts)
+        elif given.kind is InputKind.FRAME:
+            self._read(given.epoch, given.body, given.ts)
+        elif given.kind is InputKind.CLOSED:
+            self._close(given.epoch, given.ts)
+        elif given.kind is InputKind.SNAPSHOT:
+            self._load(given.epoch, given.key, given.body, given.ts)
+        else:
+            raise InvalidInputError(f"a provider of kind {self.kind!r} takes no input {given.kind}")
 
     async def attend(self, epoch: int) -> None:
         """Fetch a snapshot for every book out of step; a second round within a minute waits first."""
@@ -193,10 +205,32 @@ class BinanceProvider(Provider):
             for symbol in wanted:
                 await self._fetch_snapshot(epoch, symbol)
 
-    def closed(self, epoch: int, ts: int) -> None:
-        """Take every pair out of the book until the next connection is in step."""
+    def _tell(self, kind: InputKind, epoch: int, ts: int, key: str = "", body: bytes = b"") -> None:
+        if self.tap is not None:
+            self.tap(Input(provider=self.name, kind=kind, epoch=epoch, ts=ts, key=key, body=body))
+
+    def _open(self, epoch: int, ts: int) -> Sequence[str]:
+        self._epoch = epoch
+        self._given_up.clear()
+        self._keep(self.decoder.reset(ts))
+        self._out_of_step.set()
+        return (self.decoder.subscribe(),)
+
+    def _read(self, epoch: int, frame: bytes, ts: int) -> Reception:
+        if epoch != self._epoch:
+            return Reception.OTHER
+        self.stats.frames += 1
+        reading = self.decoder.receive(frame, ts)
+        self._take(reading)
+        return _RECEPTIONS.get(reading.kind, Reception.OTHER)
+
+    def _close(self, epoch: int, ts: int) -> None:
         if epoch == self._epoch:
             self._keep(self.decoder.reset(ts))
+
+    def _load(self, epoch: int, symbol: str, body: bytes, ts: int) -> None:
+        if epoch == self._epoch:
+            self._take(self.decoder.snapshot(symbol, body, ts))
 
     def _snapshot_trouble(self, detail: str) -> tuple[Absence, str]:
         waiting = f"{detail}; no snapshot yet of {', '.join(self.decoder.wanted[:5])}"
@@ -222,8 +256,9 @@ class BinanceProvider(Provider):
             await self._miss(symbol, error)
         else:
             self._rest_trouble = None
-            if epoch == self._epoch:
-                self._take(self.decoder.snapshot(symbol, body, self.clock.now_ns()))
+            ts = self.clock.now_ns()
+            self._tell(InputKind.SNAPSHOT, epoch, ts, symbol, body)
+            self._load(epoch, symbol, body, ts)
 
     async def _miss(self, symbol: str, error: MarketStreamError) -> None:
         # A lost request is made again after a wait. One that is wrong for this symbol is not; others go on.
