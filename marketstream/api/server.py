@@ -90,7 +90,9 @@ def listening_socket(host: str, port: int) -> socket.socket:
     """Return a bound TCP socket; ConfigurationError says which address is taken and what moves it."""
     address = "127.0.0.1" if host == "localhost" else host.strip("[]")
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named because asyncio sets TCP_NODELAY only where it is: an answer goes out in two parts, and the
+    # second would wait 40 ms for the peer's acknowledgement of the first.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((address, port))
