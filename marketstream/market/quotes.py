@@ -39,6 +39,7 @@ class Refusal(StrEnum):
     CROSSED = "crossed"
     EVENT_TIME_AHEAD = "event_time_ahead"
     OUT_OF_SEQUENCE = "out_of_sequence"
+    WRONG_CHECKSUM = "wrong_checksum"
 
 
 QUOTE_DTYPE = np.dtype(

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-PRICE_SCALE = 10**12
-"""Book keys are prices times this, exact: 0.1 and 0.10 are one level, 0.1 and 0.1000001 are two."""
+from marketstream.providers.venues.levels import Ladder, Level
 
 MAX_LEVELS = 5_000
 MAX_WAITING_LEVELS = 50_000
-
-Level = tuple[int, float]
-"""Scaled price and size; size 0 removes the level."""
 
 
 class Step(Enum):
@@ -38,55 +33,6 @@ class Delta:
     ts_event: int
 
 
-class Ladder:
-    """One side of a book, best level in constant time, at most `MAX_LEVELS` levels.
-
-    Keys are kept sorted with the best at the end, where prices change most, so an update moves few of them.
-    """
-
-    __slots__ = ("_keys", "_sign", "_sizes")
-
-    def __init__(self, *, is_bid: bool, levels: Iterable[Level] = ()) -> None:
-        self._sign = 1 if is_bid else -1
-        self._sizes = {price * self._sign: size for price, size in levels if size > 0}
-        self._keys = sorted(self._sizes)
-        self._trim()
-
-    def __len__(self) -> int:
-        return len(self._keys)
-
-    def update(self, levels: Iterable[Level]) -> None:
-        """Set each level to its size; size 0 removes it, and removing what is not there is no error."""
-        sizes, keys = self._sizes, self._keys
-        for price, size in levels:
-            key = price * self._sign
-            if size > 0:
-                if key not in sizes:
-                    insort(keys, key)
-                sizes[key] = size
-            elif sizes.pop(key, None) is not None:
-                del keys[bisect_left(keys, key)]
-        self._trim()
-
-    def best(self) -> Level | None:
-        """Return the highest bid or lowest ask; None for an empty side."""
-        if not self._keys:
-            return None
-        key = self._keys[-1]
-        return key * self._sign, self._sizes[key]
-
-    def levels(self) -> list[Level]:
-        """Return all levels, best first."""
-        return [(key * self._sign, self._sizes[key]) for key in reversed(self._keys)]
-
-    def _trim(self) -> None:
-        excess = len(self._keys) - MAX_LEVELS
-        if excess > 0:
-            for key in self._keys[:excess]:
-                del self._sizes[key]
-            del self._keys[:excess]
-
-
 class LocalBook:
     """Rebuild one symbol's book, and never apply a delta that does not follow the one before.
 
@@ -99,8 +45,8 @@ class LocalBook:
     def __init__(self) -> None:
         self.last = 0
         self.synced = False
-        self.bids = Ladder(is_bid=True)
-        self.asks = Ladder(is_bid=False)
+        self.bids = Ladder(is_bid=True, depth=MAX_LEVELS)
+        self.asks = Ladder(is_bid=False, depth=MAX_LEVELS)
         self.applied = 0
         self.ts_event: int | None = None
         self._fresh = False
@@ -126,8 +72,8 @@ class LocalBook:
         waiting = sorted(self._waiting, key=lambda d: (d.first, d.last))
         self.drop()
         self.last, self.synced, self._fresh, self.ts_event = last, True, True, None
-        self.bids = Ladder(is_bid=True, levels=bids)
-        self.asks = Ladder(is_bid=False, levels=asks)
+        self.bids = Ladder(is_bid=True, depth=MAX_LEVELS, levels=bids)
+        self.asks = Ladder(is_bid=False, depth=MAX_LEVELS, levels=asks)
         for i, delta in enumerate(waiting):
             if delta.last <= self.last:
                 continue
@@ -143,8 +89,8 @@ class LocalBook:
         """Empty the book and forget what waits; the next snapshot fills it."""
         self.synced = False
         self.last = 0
-        self.bids = Ladder(is_bid=True)
-        self.asks = Ladder(is_bid=False)
+        self.bids = Ladder(is_bid=True, depth=MAX_LEVELS)
+        self.asks = Ladder(is_bid=False, depth=MAX_LEVELS)
         self._waiting.clear()
         self.waiting_levels = 0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,21 +9,25 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from marketstream.market.quotes import QuoteState, Refusal
-from marketstream.providers.venues.binance_book import PRICE_SCALE, Delta, Level, LocalBook, Step
+from marketstream.providers.venues.binance_book import Delta, LocalBook, Step
 from marketstream.providers.venues.binance_messages import (
-    LARGE_FRAME_BYTES,
-    MAX_FRAME_BRACKETS,
-    MAX_FRAME_BYTES,
-    MAX_FRAME_LEVELS,
+    LIMITS,
     BookTicker,
     DepthSnapshot,
     DepthUpdate,
     Envelope,
-    FrameRefusedError,
-    parse_level,
     parse_levels,
 )
-from marketstream.providers.venues.readings import FrameKind, Quote, Reading
+from marketstream.providers.venues.levels import Level, parse_level, price_and_size
+from marketstream.providers.venues.readings import (
+    FrameKind,
+    FrameRefusedError,
+    Quote,
+    Reading,
+    guarded,
+    plain,
+    state_row,
+)
 
 _ENVELOPE = msgspec.json.Decoder(Envelope)
 _DEPTH_UPDATE = msgspec.json.Decoder(DepthUpdate)
@@ -137,18 +140,7 @@ class BinanceDecoder:
         return self._guard(lambda answer, ts: self._load(place, answer, ts), body, ts_received)
 
     def _guard(self, read: Callable[[bytes, int], Reading], frame: bytes, ts_received: int) -> Reading:
-        try:
-            if len(frame) > MAX_FRAME_BYTES:
-                raise FrameRefusedError(Refusal.MALFORMED, f"{len(frame)} bytes, allowed {MAX_FRAME_BYTES}")
-            if len(frame) > LARGE_FRAME_BYTES and frame.count(b"[") > MAX_FRAME_BRACKETS:
-                # Counted before it is decoded: as objects, a million small levels take far more room.
-                raise FrameRefusedError(Refusal.MALFORMED, f"more than {MAX_FRAME_LEVELS} levels a side")
-            reading = read(frame, ts_received)
-        except FrameRefusedError as error:
-            reading = Reading(kind=FrameKind.REFUSED, refusal=error.reason, detail=str(error))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            # What msgspec raises for bad JSON, bad UTF-8 and deep nesting.
-            reading = Reading(kind=FrameKind.REFUSED, refusal=Refusal.MALFORMED, detail=str(error))
+        reading = guarded(read, frame, ts_received, LIMITS)
         self.counts[reading.kind] += 1
         return reading
 
@@ -170,7 +162,7 @@ class BinanceDecoder:
         if event.e == "serverShutdown":
             return Reading(kind=FrameKind.SHUTDOWN, detail="the venue is about to close this connection")
         if event.code is not None or bytes(event.error):
-            return Reading(kind=FrameKind.ERROR, detail=_plain(event.msg or bytes(event.error).decode()))
+            return Reading(kind=FrameKind.ERROR, detail=plain(event.msg or bytes(event.error).decode()))
         if bytes(event.result) == b"null" and bytes(event.id) == str(self._request_id).encode():
             return Reading(kind=FrameKind.ACK)
         return Reading(kind=FrameKind.UNKNOWN)
@@ -213,7 +205,7 @@ class BinanceDecoder:
     def _find(self, symbol: str) -> int:
         place = self._place.get(symbol)
         if place is None:
-            raise FrameRefusedError(Refusal.UNKNOWN_INSTRUMENT, f"not subscribed to {_plain(symbol)!r}")
+            raise FrameRefusedError(Refusal.UNKNOWN_INSTRUMENT, f"not subscribed to {plain(symbol)!r}")
         return place
 
     def _show(self, place: int, ts_received: int, kind: FrameKind) -> Reading:
@@ -241,8 +233,7 @@ class BinanceDecoder:
     def _lose(self, place: int, ts_received: int) -> Quote:
         pair = self._pairs[place]
         pair.live = False
-        gap = int(QuoteState.GAP)
-        return Quote(math.nan, math.nan, 0.0, 0.0, ts_received, ts_received, pair.shown, place, state=gap)
+        return state_row(place, ts_received, pair.shown, QuoteState.GAP)
 
 
 def _side(price: str, size: str) -> Level | None:
@@ -254,15 +245,6 @@ def _side(price: str, size: str) -> Level | None:
 
 
 def _quote(top: _Top, place: int, ts_received: int) -> Quote:
-    bid, bid_size = _price(top.bid)
-    ask, ask_size = _price(top.ask)
+    bid, bid_size = price_and_size(top.bid)
+    ask, ask_size = price_and_size(top.ask)
     return Quote(bid, ask, bid_size, ask_size, top.ts_event, ts_received, top.last, place)
-
-
-def _price(level: Level | None) -> tuple[float, float]:
-    # The quotient of two integers is rounded once: the same float as the text itself.
-    return (math.nan, 0.0) if level is None else (level[0] / PRICE_SCALE, level[1])
-
-
-def _plain(text: str, limit: int = 200) -> str:
-    return "".join(c for c in text[:limit] if c.isprintable())

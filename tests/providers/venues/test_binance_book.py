@@ -7,15 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marketstream.providers.venues.binance_book import (
-    MAX_LEVELS,
-    MAX_WAITING_LEVELS,
-    Delta,
-    Ladder,
-    Level,
-    LocalBook,
-    Step,
-)
+from marketstream.providers.venues.binance_book import MAX_WAITING_LEVELS, Delta, LocalBook, Step
+from marketstream.providers.venues.levels import Level
 
 BookMaker = Callable[[], LocalBook]
 
@@ -167,28 +160,6 @@ def test_a_gap_among_the_waiting_updates_asks_for_another_snapshot() -> None:
     assert not book.synced
     assert book.load(4, [(1, 1.0)], [])
     assert (book.last, book.bids.best()) == (6, (2, 1.0))
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.lists(st.tuples(st.integers(1, 30), st.sampled_from([0.0, 1.0, 2.5])), max_size=60), st.booleans())
-def test_a_ladder_is_a_dict_with_its_best_level_known(levels: list[Level], is_bid: bool) -> None:
-    ladder, model = Ladder(is_bid=is_bid), {}
-    for level in levels:
-        ladder.update([level])
-        model = _changed(model, [level])
-        best = (max if is_bid else min)(model, default=None)
-        assert ladder.best() == (None if best is None else (best, model[best]))
-    assert ladder.levels() == sorted(model.items(), reverse=is_bid)
-
-
-def test_a_ladder_keeps_its_best_levels_when_it_is_full() -> None:
-    prices = list(range(1, MAX_LEVELS + 101))
-    random.Random(2).shuffle(prices)
-    bids = Ladder(is_bid=True, levels=[(p, 1.0) for p in prices])
-    asks = Ladder(is_bid=False)
-    asks.update([(p, 1.0) for p in prices])
-    assert (len(bids), bids.best()) == (MAX_LEVELS, (MAX_LEVELS + 100, 1.0))
-    assert (len(asks), asks.best(), asks.levels()[-1]) == (MAX_LEVELS, (1, 1.0), (MAX_LEVELS, 1.0))
 
 
 def test_what_waits_is_bounded_even_without_levels() -> None:

@@ -11,8 +11,8 @@ import pytest
 from loopback_venue import Recording, depth, load_binance
 
 from marketstream.market.quotes import QuoteState
-from marketstream.providers.venues.binance_book import PRICE_SCALE
 from marketstream.providers.venues.binance_decoder import BinanceDecoder
+from marketstream.providers.venues.levels import PRICE_SCALE
 from marketstream.providers.venues.readings import FrameKind, Reading
 
 Side = dict[Decimal, Decimal]

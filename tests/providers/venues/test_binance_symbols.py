@@ -5,7 +5,8 @@ import pytest
 from marketstream.errors import InvalidInputError
 from marketstream.market.instruments import Instrument, Kind
 from marketstream.providers.venues.binance import DEFAULT_SYMBOLS
-from marketstream.providers.venues.binance_symbols import MAX_SYMBOLS, parse_symbol, parse_symbols
+from marketstream.providers.venues.binance_symbols import parse_symbol, parse_symbols
+from marketstream.providers.venues.symbols import MAX_SYMBOLS
 
 
 @pytest.mark.parametrize(
@@ -18,7 +19,7 @@ from marketstream.providers.venues.binance_symbols import MAX_SYMBOLS, parse_sym
         ("USDCUSDT", "USDCUSDT", "USDC-USDT", "USDT", 4),
         ("RUNEEUR", "RUNEEUR", "RUNE-EUR", "EUR", 4),
         ("BLZETH", "BLZETH", "BLZ-ETH", "ETH", 8),
-        ("BTC-USD", "BTCUSD", "BTC-USD", "USD", 4),
+        ("BTC-USD", "BTCUSD", "BTC-USD", "USD", 2),
         ("FOO/XYZ", "FOOXYZ", "FOO-XYZ", "XYZ", 8),
         ("PEPEUSDT:0.00000001", "PEPEUSDT", "PEPE-USDT", "USDT", 8),
         ("1000SATSUSDT", "1000SATSUSDT", "1000SATS-USDT", "USDT", 4),
