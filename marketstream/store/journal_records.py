@@ -79,18 +79,22 @@ class ChangeEntry(msgspec.Struct, frozen=True, array_like=True, tag="change", fo
     """What the registry decided.
 
     Attributes:
-        kind: What changed.
-        provider: Name of the provider.
+        kind: What was decided.
+        provider: Name of the provider it is about.
         ts: When, UTC ns.
-        trust: int32 triples (instrument, venue, provider code) whose trust changed.
-        rows: State rows that enter the next cycle, as `pack_rows` packs them.
+        status: What the provider is doing after it.
+        trust: Pairs whose trusted provider changes, as rows of the registry's own type.
+        rows: What enters the next cycle, as `pack_rows` packs them.
+        events: What was told of it, as JSON.
     """
 
     kind: str
     provider: str
     ts: int
+    status: str
     trust: bytes
     rows: bytes
+    events: list[dict[str, Any]]
 
 
 class KnobEntry(msgspec.Struct, frozen=True, array_like=True, tag="knob", forbid_unknown_fields=True, kw_only=True):

@@ -51,7 +51,9 @@ def one_of_each() -> list[Entry]:
             listing=listing,
         ),
         InputEntry(provider=0, kind="frame", epoch=1, ts=2, key="", body=b"\x00\xff"),
-        ChangeEntry(kind="switched", provider="alder", ts=3, trust=b"abc", rows=b""),
+        ChangeEntry(
+            kind="switched", provider="alder", ts=3, status="RUNNING", trust=b"abc", rows=b"", events=[{"a": 1}]
+        ),
         KnobEntry(stage="fair_value", knob="method", value="median"),
         CycleEntry(now=4, monotonic=5, dispatched=True, digest=b"12345678"),
         EndEntry(ts=6, cycles=1, digest=b"12345678", reason="stopped"),
