@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
 
+from marketstream.errors import InvalidInputError
 from marketstream.market.events import Json
 
 T = TypeVar("T")
 
 MAX_PAGE = 1000
 """Rows of one page at most."""
+MAX_COMMENT_LENGTH = 500
+"""Characters of a reader's comment at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +29,12 @@ class PageRequest:
 
     limit: int = 100
     cursor: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.limit <= MAX_PAGE:
+            raise InvalidInputError(f"limit must be 1 to {MAX_PAGE}, was {self.limit}")
+        if self.cursor is not None and not 0 <= self.cursor < 2**63:
+            raise InvalidInputError("cursor must be the next_cursor of a page")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +84,25 @@ class ProviderConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderState:
+    """What was last said of a provider: the newest event about its status.
+
+    Attributes:
+        name: Of the provider.
+        status: As the event's data gave it (`status`), else empty.
+        message: The same in a sentence.
+        ts: When it happened, UTC ns.
+        event_id: Of that event.
+    """
+
+    name: str
+    status: str
+    message: str
+    ts: int
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AllocationRecord:
     """One allocation that was worth keeping, with what led to it.
 
@@ -116,12 +144,49 @@ class FeedbackReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feedback:
-    """A reader's judgement of a text: `rating` -1, 0 or 1, a reason, and at most 500 characters of comment."""
+    """A reader's judgement of a text.
+
+    Attributes:
+        rationale_id: Of the text.
+        rating: -1 bad, 0 neither, 1 good.
+        reason: Why.
+        comment: At most MAX_COMMENT_LENGTH characters.
+        at: UTC ns.
+    """
 
     rationale_id: str
     rating: int
     reason: FeedbackReason
     comment: str
+    at: int
+
+    def __post_init__(self) -> None:
+        if self.rating not in (-1, 0, 1):
+            raise InvalidInputError(f"rating must be -1, 0 or 1, was {self.rating}")
+        if len(self.comment) > MAX_COMMENT_LENGTH:
+            raise InvalidInputError(
+                f"comment must have at most {MAX_COMMENT_LENGTH} characters, had {len(self.comment)}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredAnswer:
+    """What a request with an idempotency key was answered, so that a repetition gets the same.
+
+    Attributes:
+        key: The idempotency key, scoped by whoever made it.
+        fingerprint: Of the request; another one under the same key is a mistake.
+        status: HTTP status.
+        headers: Those that belong to the answer.
+        body: As it was sent, before any compression.
+        at: UTC ns.
+    """
+
+    key: str
+    fingerprint: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
     at: int
 
 
@@ -142,14 +207,14 @@ class StoreStatus:
         location: File or server, without any password.
         revision: Schema revision.
         fallback: Why it is not the store that was asked for, else empty.
-        rows: Rows by table.
+        rows: Rows by table, as of the last commit.
         written: Rows committed since it was opened.
         commits: Transactions since it was opened.
         waiting: Rows not committed yet.
         commit_ms_p50: Median time of a commit, ms; None before the first.
         commit_ms_p99: 99th percentile of the same.
         errors: Transactions that failed.
-        size_bytes: Size on disk; None where there is none.
+        size_bytes: Size of the files; None where there are none.
     """
 
     kind: StoreKind

@@ -1,0 +1,60 @@
+"""One process owns a store file: a lock beside it that the system lets go of when its owner dies, however it dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from marketstream.errors import ConfigurationError
+
+
+class StoreBusyError(ConfigurationError):
+    """Another process owns the store file."""
+
+
+class FileLock:
+    """The right to write a store file, held from `take` to `release`.
+
+    The lock is the kernel's (flock), so that of a killed process is free at once. The file `<store>.lock` stays:
+    deleting it would let two processes lock two files of the same name. It holds the owner's process id for people.
+
+    Args:
+        path: The store file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.with_name(path.name + ".lock")
+        self._handle: int | None = None
+
+    def take(self) -> None:
+        """Take the lock; its folder is made where missing.
+
+        Raises:
+            StoreBusyError: Somebody has it; the message names the process.
+            ConfigurationError: The file cannot be made.
+        """
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise ConfigurationError(f"the store cannot be opened at {self._path.parent}: {error.strerror}") from None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            owner = os.pread(handle, 20, 0).decode(errors="replace").strip() or "unknown"
+            os.close(handle)
+            raise StoreBusyError(
+                f"the store {self._path.with_suffix('')} is in use by process {owner}: "
+                "stop that one, or give this one a store of its own"
+            ) from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        self._handle = handle
+
+    def release(self) -> None:
+        """Let go of the lock; without it this changes nothing."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            os.ftruncate(handle, 0)
+            os.close(handle)

@@ -1,0 +1,1 @@
+"""The steps. Each one can be taken back: what it made is parked under another name, never dropped."""

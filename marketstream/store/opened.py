@@ -1,0 +1,93 @@
+"""What an open store holds: lock, connections, the writing thread and the reading ones. All of it blocks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from marketstream.clock import Clock
+from marketstream.errors import ConfigurationError
+from marketstream.market.records import StoreKind
+from marketstream.store import schema
+from marketstream.store.address import Address
+from marketstream.store.database import Database
+from marketstream.store.locking import FileLock
+from marketstream.store.statements import Statements
+from marketstream.store.tables import METADATA
+from marketstream.store.writer import GROUP_WAIT_S, Writer, count_rows
+
+T = TypeVar("T")
+
+READERS = 2
+"""Reads at the same time."""
+
+
+class Opened:
+    """A database that is locked, at the newest revision and ready to be written and read.
+
+    Args:
+        address: Where it lies.
+        clock: Measures commits.
+        probe: As for Writer.
+
+    Raises:
+        StoreBusyError: Another process has the file.
+        ConfigurationError: It is at another revision, is no database, or cannot be reached.
+    """
+
+    def __init__(self, address: Address, *, clock: Clock, probe: Callable[[str], None]) -> None:
+        self._lock = FileLock(address.path) if address.path is not None else None
+        self._database = Database(address)
+        if self._lock is not None:
+            self._lock.take()
+        try:
+            rows = self._prepare()
+        except BaseException:
+            self._let_go()
+            raise
+        self.statements = Statements(self._database.dialect)
+        # Nothing is synced in memory, so there is nothing to share by waiting for company.
+        wait_s = 0.0 if address.kind is StoreKind.MEMORY else GROUP_WAIT_S
+        self.writer = Writer(self._database, clock=clock, probe=probe, wait_s=wait_s)
+        self.writer.start(rows)
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
+
+    async def read(self, query: Callable[[sa.Connection], T]) -> T:
+        """Return what a query finds; a cancelled caller leaves at once.
+
+        Raises:
+            TransientError: The database is not available.
+            PermanentError: It refused.
+        """
+        return await asyncio.wrap_future(self._readers.submit(self._read, query))
+
+    def close(self) -> None:
+        """Write what waits, end the threads and let go of everything."""
+        self.writer.stop()
+        self._readers.shutdown(cancel_futures=True)
+        self._let_go()
+
+    def _read(self, query: Callable[[sa.Connection], T]) -> T:
+        try:
+            with self._database.reading() as connection:
+                return query(connection)
+        except SQLAlchemyError as error:
+            raise self._database.judge(error) from None
+
+    def _prepare(self) -> dict[str, int]:
+        try:
+            with self._database.writing() as connection:
+                schema.prepare(connection)
+                return {name: count_rows(connection, name) for name in METADATA.tables}
+        except SQLAlchemyError as error:
+            raise ConfigurationError(str(self._database.judge(error))) from None
+
+    def _let_go(self) -> None:
+        self._database.close()
+        if self._lock is not None:
+            self._lock.release()

@@ -1,0 +1,186 @@
+"""What is read, on a connection that sees one state: pages newest first, cut by row number, and single records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from marketstream.errors import NotFoundError
+from marketstream.market.events import MarketEvent, Topic
+from marketstream.market.handling import DeadLetter, DeadLetterStatus
+from marketstream.market.rationale import Rationale, RationaleKind, RationaleStatus
+from marketstream.market.records import (
+    AllocationRecord,
+    EventFilter,
+    Feedback,
+    FeedbackReason,
+    Page,
+    PageRequest,
+    ProviderConfig,
+    ProviderState,
+    StoredAnswer,
+)
+from marketstream.market.topics import TopicPattern
+from marketstream.store.columns import whole
+from marketstream.store.tables import (
+    ALLOCATIONS,
+    ANSWERS,
+    DEAD_LETTERS,
+    EVENTS,
+    FEEDBACK,
+    HANDLED,
+    PROVIDER_STATES,
+    PROVIDERS,
+    RATIONALES,
+)
+
+T = TypeVar("T")
+_IDS_AT_ONCE = 1_000
+Conditions = list[sa.ColumnElement[bool]]
+
+
+def event_conditions(wanted: EventFilter) -> Conditions:
+    """Return a filter as conditions: patterns become the known topics that they match, nothing is spliced into SQL.
+
+    Raises:
+        InvalidInputError: A pattern is none, or a bound of time is no UTC ns.
+    """
+    found: Conditions = []
+    if wanted.topics:
+        patterns = [TopicPattern(text) for text in wanted.topics]
+        found.append(EVENTS.c.topic.in_([t.value for t in Topic if any(p.matches(t.value) for p in patterns)]))
+    if wanted.subject is not None:
+        found.append(EVENTS.c.subject == wanted.subject)
+    if wanted.since is not None:
+        found.append(EVENTS.c.ts >= whole(wanted.since, "since"))
+    if wanted.until is not None:
+        found.append(EVENTS.c.ts < whole(wanted.until, "until"))
+    return found
+
+
+def events(connection: sa.Connection, conditions: Conditions, page: PageRequest) -> Page[MarketEvent]:
+    """Return a page of events."""
+    return _page(connection, EVENTS, conditions, page, _event)
+
+
+def allocations(connection: sa.Connection, page: PageRequest) -> Page[AllocationRecord]:
+    """Return a page of allocations."""
+    return _page(connection, ALLOCATIONS, [], page, lambda row: _noun(AllocationRecord, row))
+
+
+def dead_letters(
+    connection: sa.Connection, status: DeadLetterStatus | None, handler: str | None, page: PageRequest
+) -> Page[DeadLetter]:
+    """Return a page of dead letters."""
+    conditions: Conditions = []
+    if status is not None:
+        conditions.append(DEAD_LETTERS.c.status == status.value)
+    if handler is not None:
+        conditions.append(DEAD_LETTERS.c.handler == handler)
+    return _page(connection, DEAD_LETTERS, conditions, page, _dead_letter)
+
+
+def dead_letter(connection: sa.Connection, letter_id: str) -> DeadLetter:
+    """Return a dead letter; NotFoundError when there is none."""
+    row = _one(connection, sa.select(DEAD_LETTERS).where(DEAD_LETTERS.c.id == letter_id))
+    if row is None:
+        raise NotFoundError(f"no dead letter {letter_id!r}")
+    return _dead_letter(row)
+
+
+def rationales(
+    connection: sa.Connection, kind: RationaleKind | None, status: RationaleStatus | None, page: PageRequest
+) -> Page[Rationale]:
+    """Return a page of texts."""
+    conditions: Conditions = []
+    if kind is not None:
+        conditions.append(RATIONALES.c.kind == kind.value)
+    if status is not None:
+        conditions.append(RATIONALES.c.status == status.value)
+    return _page(connection, RATIONALES, conditions, page, lambda row: Rationale.from_json(row["record"]))
+
+
+def rationale(connection: sa.Connection, rationale_id: str) -> Rationale:
+    """Return a text; NotFoundError when there is none."""
+    row = _one(connection, sa.select(RATIONALES.c.record).where(RATIONALES.c.id == rationale_id))
+    if row is None:
+        raise NotFoundError(f"no rationale {rationale_id!r}")
+    return Rationale.from_json(row["record"])
+
+
+def feedback(connection: sa.Connection, rationale_id: str) -> tuple[Feedback, ...]:
+    """Return what readers thought of a text, oldest first."""
+    wanted = sa.select(FEEDBACK).where(FEEDBACK.c.rationale_id == rationale_id).order_by(FEEDBACK.c.row)
+    rows = connection.execute(wanted).mappings()
+    return tuple(_noun(Feedback, {**row, "reason": FeedbackReason(row["reason"])}) for row in rows)
+
+
+def providers(connection: sa.Connection) -> tuple[ProviderConfig, ...]:
+    """Return the configurations, in the order they were first saved."""
+    rows = connection.execute(sa.select(PROVIDERS).order_by(PROVIDERS.c.row)).mappings()
+    return tuple(_noun(ProviderConfig, row) for row in rows)
+
+
+def provider_states(connection: sa.Connection) -> tuple[ProviderState, ...]:
+    """Return what was last said of each provider, by name."""
+    rows = connection.execute(sa.select(PROVIDER_STATES).order_by(PROVIDER_STATES.c.name)).mappings()
+    return tuple(_noun(ProviderState, row) for row in rows)
+
+
+def answer(connection: sa.Connection, key: str, since: int) -> StoredAnswer | None:
+    """Return the answer under a key that is not older than `since` (UTC ns), None where there is none."""
+    row = _one(connection, sa.select(ANSWERS).where(ANSWERS.c.key == key, ANSWERS.c.at >= since))
+    return None if row is None else _noun(StoredAnswer, row)
+
+
+def handled(connection: sa.Connection, handler: str, event_ids: list[str]) -> frozenset[str]:
+    """Return those of some events that a handler has dealt with."""
+    found: set[str] = set()
+    for start in range(0, len(event_ids), _IDS_AT_ONCE):
+        some = event_ids[start : start + _IDS_AT_ONCE]
+        wanted = sa.select(HANDLED.c.event_id).where(HANDLED.c.handler == handler, HANDLED.c.event_id.in_(some))
+        found.update(connection.execute(wanted).scalars())
+    return frozenset(found)
+
+
+def _page(
+    connection: sa.Connection,
+    table: sa.Table,
+    conditions: Conditions,
+    page: PageRequest,
+    noun: Callable[[Mapping[Any, Any]], T],
+) -> Page[T]:
+    wanted = sa.select(table).where(*conditions).order_by(table.c.row.desc())
+    if page.cursor is not None:
+        wanted = wanted.where(table.c.row < page.cursor)
+    # One more than asked for tells whether there is a page after this.
+    rows = connection.execute(wanted.limit(page.limit + 1)).mappings().all()
+    shown = rows[: page.limit]
+    cursor = int(shown[-1]["row"]) if len(rows) > len(shown) else None
+    return Page(rows=tuple(noun(row) for row in shown), next_cursor=cursor)
+
+
+def _one(connection: sa.Connection, wanted: sa.Select[Any]) -> Mapping[Any, Any] | None:
+    return connection.execute(wanted).mappings().one_or_none()
+
+
+def _event(row: Mapping[Any, Any]) -> MarketEvent:
+    return MarketEvent(
+        ts=row["ts"],
+        topic=Topic(row["topic"]),
+        subject=row["subject"],
+        message=row["message"],
+        data=row["data"],
+        id=row["event_id"],
+    )
+
+
+def _dead_letter(row: Mapping[Any, Any]) -> DeadLetter:
+    return _noun(DeadLetter, {**row, "status": DeadLetterStatus(row["status"])})
+
+
+def _noun(kind: type[T], row: Mapping[Any, Any]) -> T:
+    # Columns are named like the fields of the noun; those that only the table needs are left out.
+    return kind(**{name: row[name] for name in kind.__dataclass_fields__})  # type: ignore[attr-defined]
