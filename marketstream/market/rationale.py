@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any, cast
+
+import msgspec
 
 from marketstream.errors import InvalidInputError
 from marketstream.market.instruments import MAX_NAME_LENGTH, check_name
@@ -343,6 +346,18 @@ class Rationale:
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts, lists, strings and finite numbers."""
         return cast("dict[str, Any]", _plain(self))
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Rationale:
+        """Return the text that `to_json` wrote.
+
+        Raises:
+            InvalidInputError: It is no such thing.
+        """
+        try:
+            return msgspec.convert(data, cls)
+        except msgspec.ValidationError as error:
+            raise InvalidInputError(f"this is no rationale: {error}") from None
 
 
 def fact_id(subject: str, metric: str, venue: str | None = None) -> str:
