@@ -88,7 +88,7 @@ def _of_dates(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     dates = dates.tz_localize("UTC") if dates.tz is None else dates.tz_convert("UTC")
     first, last = pd.Timestamp.min.tz_localize("UTC"), pd.Timestamp.max.tz_localize("UTC")
     known = np.asarray((dates >= first) & (dates <= last), dtype=np.bool_)
-    stamps = dates.where(known).as_unit("ns").asi8.copy()
+    stamps = pd.DatetimeIndex(dates.where(known)).as_unit("ns").asi8.copy()
     stamps[~known] = 0
     return stamps, known
 
@@ -100,7 +100,7 @@ def _of_numbers(column: pd.Series, known: np.ndarray) -> tuple[np.ndarray, np.nd
     if not known.any():
         return stamps, known
     scale = _scale(float(np.median(rough[known])))
-    known &= np.where(known, rough, 0.0) * scale < _LAST
+    known &= np.where(known, rough, np.inf) < _LAST / scale
     if pd.api.types.is_integer_dtype(column.dtype):
         stamps[known] = column.to_numpy()[known].astype(np.int64) * scale
     else:
