@@ -102,21 +102,33 @@ class DeadLetter:
     status: DeadLetterStatus = DeadLetterStatus.WAITING
 
 
+class HandlerKind(StrEnum):
+    """What a handler is for."""
+
+    ANALYSIS = "analysis"
+    """Looks at every cycle, in order of registration; never retried, since the next cycle makes it pointless."""
+    EFFECT = "effect"
+    """Does something with every event of its topics, in a lane of its own; retried, then dead-lettered."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandlerReport:
     """How one handler fares.
 
     Attributes:
         name: Its name.
-        topics: Patterns of the topics it takes.
-        waiting: Events in its lane.
-        done: Events dealt with.
+        topics: Patterns of the topics it takes; none for an analysis, which takes cycles.
+        waiting: Events in its lane, those it is at included.
+        done: Events, or cycles, dealt with.
         retries: Calls that were made again.
         dead_lettered: Events it could not deal with.
         dropped: Conflatable events that a full lane let go of; control events never are.
-        ms_p50: Median time of a call, ms; None before the first.
+        ms_p50: Median time of a call over the last 300, ms; None before the first.
         ms_p99: 99th percentile of the same.
         retrying: The error that is being retried now, else empty.
+        kind: Analysis or effect.
+        errors: Calls that raised.
+        last_error: The newest of them.
     """
 
     name: str
@@ -129,3 +141,6 @@ class HandlerReport:
     ms_p50: float | None
     ms_p99: float | None
     retrying: str = ""
+    kind: HandlerKind = HandlerKind.EFFECT
+    errors: int = 0
+    last_error: str = ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
@@ -21,6 +21,8 @@ from marketstream.streaming.waiting import Overflow, WaitingRoom, end_tasks, sub
 
 RATE_SECONDS = 10
 DEFAULT_CAPACITY = 1000
+REMEMBERED = 10_000
+"""Ids that `handle` knows again; a lane hands in again what it was at when a call timed out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,8 @@ class EventBus:
         self._pending: deque[MarketEvent] = deque()
         self._delivering = Lock()
         self._running = False
+        # Ids of the last events that came through `handle`.
+        self._handed: dict[str, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def subscribe(
@@ -91,7 +95,7 @@ class EventBus:
         *,
         name: str | None = None,
         capacity: int | None = None,
-        policy: Overflow = Overflow.BLOCK,
+        policy: Overflow = Overflow.DROP_OLDEST,
         key: Callable[[MarketEvent], Hashable] | None = None,
     ) -> Subscription:
         """Call `subscriber` with every event whose topic matches, from now on until the subscription is closed.
@@ -113,7 +117,7 @@ class EventBus:
         if capacity is not None or _is_async(subscriber):
             room = WaitingRoom(DEFAULT_CAPACITY if capacity is None else capacity, policy, key or subject_of)
             backlog = Backlog(self._clock, room)
-        elif policy is not Overflow.BLOCK or key is not None:
+        elif policy is not Overflow.DROP_OLDEST or key is not None:
             raise InvalidInputError("a policy or a key is for a subscriber with a queue: give a capacity too")
         subscription = Subscription(subscriber, topics, name or _name_of(subscriber), backlog, self._unsubscribe)
         with self._changing:
@@ -159,6 +163,15 @@ class EventBus:
                 break
             await full.backlog.space()
         self._deliver_pending()
+
+    async def handle(self, events: Sequence[MarketEvent]) -> None:
+        """Publish events in order, each once by its id: the effect handler that puts the bus behind a lane."""
+        for event in events:
+            if event.id not in self._handed:
+                await self.publish_waiting(event)
+                self._handed[event.id] = None
+                if len(self._handed) > REMEMBERED:
+                    del self._handed[next(iter(self._handed))]
 
     def history(self, pattern: str = "#", limit: int | None = None) -> tuple[MarketEvent, ...]:
         """Return the last events of these topics, at most `limit` of them, newest last."""

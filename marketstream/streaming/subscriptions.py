@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from types import TracebackType
 
-import numpy as np
-
 from marketstream.clock import Clock
 from marketstream.market.events import MarketEvent
 from marketstream.market.topics import TopicPattern
+from marketstream.streaming.timings import Timings
 from marketstream.streaming.waiting import Doorbell, Overflow, WaitingRoom, answer, being_cancelled
 
 logger = logging.getLogger(__name__)
@@ -70,7 +68,7 @@ class Backlog:
         self._space: list[asyncio.Future[None]] = []
         # One event in the queue is timed at a time: a clock reading per event would cost more than the event.
         self._timed: tuple[int, int] | None = None
-        self._latencies_ms: deque[float] = deque(maxlen=300)
+        self.latencies = Timings()
 
     def put(self, event: MarketEvent) -> None:
         """Take one event in; any thread, never waits."""
@@ -105,13 +103,6 @@ class Backlog:
         self._tell_space()
         self.finish()
 
-    def latencies(self) -> tuple[float | None, float | None]:
-        """Return the median and the 99th percentile of the sampled latencies, ms."""
-        if not self._latencies_ms:
-            return None, None
-        p50, p99 = np.percentile(np.array(self._latencies_ms), (50, 99))
-        return float(p50), float(p99)
-
     async def _run(self, call: Callable[[MarketEvent], Awaitable[None]]) -> None:
         in_a_row = 0
         while True:
@@ -133,7 +124,7 @@ class Backlog:
         if self._timed is not None and number >= self._timed[0]:
             # A later number: the timed one was dropped or replaced meanwhile, and the next put times another.
             if number == self._timed[0]:
-                self._latencies_ms.append((self._clock.monotonic_ns() - self._timed[1]) / 1e6)
+                self.latencies.add((self._clock.monotonic_ns() - self._timed[1]) / 1e6)
             self._timed = None
 
     def _tell_space(self) -> None:
@@ -223,7 +214,7 @@ class Subscription:
         if self.backlog is None:
             return stats
         room = self.backlog.room
-        p50, p99 = self.backlog.latencies()
+        p50, p99 = self.backlog.latencies.percentiles()
         return replace(
             stats,
             policy=room.policy,
