@@ -48,7 +48,7 @@ DOORS: dict[str, set[str]] = {
     "pydantic": {"api", "settings", "rationale"},
     "pydantic_settings": {"settings"},
     "websockets": {"providers"},
-    "httpx2": {"providers"},
+    "httpx2": {"providers", "rationale"},
     "openai": {"rationale"},
     "sqlalchemy": {"store"},
     "alembic": {"store"},

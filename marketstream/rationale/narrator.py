@@ -28,10 +28,21 @@ _WRITERS: dict[RationaleKind, Callable[[Facts], tuple[Sentence, Paragraphs]]] = 
 def narrate(sheet: FactSheet) -> Draft:
     """Return the text of a sheet: a headline and short paragraphs of at most MAX_WORDS words."""
     facts = Facts(sheet)
-    headline, paragraphs = _WRITERS[sheet.kind](facts)
-    kept = [[s for s in paragraph if s] for paragraph in paragraphs]
-    kept = _filled(_fit([paragraph for paragraph in kept if paragraph]), facts)
+    headline, paragraphs = _written(facts)
+    kept = _filled(_fit(paragraphs), facts)
     return Draft(headline=headline, paragraphs=tuple(_capital(join(*paragraph)) for paragraph in kept))
+
+
+def passages(sheet: FactSheet) -> tuple[Sentence, list[list[Sentence]]]:
+    """Return the headline and every sentence that the narrator has for a sheet, in paragraphs, whatever the length.
+
+    Sentences of a paragraph belong together: a later one may say "it" of what an earlier one names.
+    """
+    facts = Facts(sheet)
+    headline, paragraphs = _written(facts)
+    said = {sentence for paragraph in paragraphs for sentence in paragraph}
+    more = [[sentence] for sentence in background(facts) if sentence and sentence not in said]
+    return headline, [*paragraphs, *more]
 
 
 def safe_draft(sheet: FactSheet) -> Draft:
@@ -54,6 +65,12 @@ def count_words(text: str) -> int:
     5
     """
     return len(re.findall(r"[^\W_][\w.,:'’+−-]*", text))
+
+
+def _written(facts: Facts) -> tuple[Sentence, list[list[Sentence]]]:
+    headline, paragraphs = _WRITERS[facts.sheet.kind](facts)
+    kept = [[s for s in paragraph if s] for paragraph in paragraphs]
+    return headline, [paragraph for paragraph in kept if paragraph]
 
 
 def _fit(paragraphs: list[list[Sentence]]) -> list[list[Sentence]]:

@@ -3,44 +3,63 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import logging
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
 
 from marketstream.analytics.analysis import Snapshot
 from marketstream.clock import Clock
-from marketstream.errors import MarketStreamError, NotFoundError, TransientError
+from marketstream.errors import InvalidInputError, MarketStreamError, NotFoundError, TransientError
 from marketstream.market.rationale import (
     FactSheet,
-    Issue,
     Rationale,
     RationaleKind,
     RationaleRequest,
     RationaleStatus,
 )
+from marketstream.rationale.backends import Backend
+from marketstream.rationale.chain import Chain
 from marketstream.rationale.facts import sheet_for
-from marketstream.rationale.narrator import narrate, safe_draft
+from marketstream.rationale.narrator import narrate
 from marketstream.rationale.prose import Draft
-from marketstream.rationale.verifier import count_figures, verify
+from marketstream.rationale.publishing import failed
 
 _LOG = logging.getLogger(__name__)
 
+STOPPED = "the service was stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What was asked for: about the newest snapshot, or about a caller's own, which enters no history."""
+
+    request: RationaleRequest
+    snapshot: Snapshot | None = None
+
 
 class PortfolioRationaleService:
-    """Keep the newest texts, and one worker task that writes them in the order they were asked for.
+    """Keep the newest texts, and write them in the order they were asked for.
 
-    `request`, `get`, `newest` and `history` may be called from any thread; `start` and `stop` belong to one loop.
+    With the narrator alone one text is written at a time; with backends up to `in_flight` are in work at once.
+    `request`, `get`, `newest` and `history` may be called from any thread; `start`, `stop` and `cancel` belong to
+    one loop.
 
     Args:
         snapshot: Returns the newest snapshot, None before there is one.
         clock: Stamps orders.
-        write: What turns a sheet into a draft; the narrator unless told otherwise.
+        backends: Models to ask, in order; the narrator writes where there is none or none can.
+        write: The narrator.
+        deadline_s: Seconds that the backends may take for one text.
+        in_flight: Texts in work at once where there are backends.
         max_pending: Orders that may wait.
         max_history: Texts kept, the oldest finished ones go first.
+        make_id: Returns a new id at each call; by default one that holds the moment this service was made.
+        on_finished: Called once with every text that ends, ready, failed or cancelled; what it raises is logged.
     """
 
     def __init__(
@@ -48,18 +67,28 @@ class PortfolioRationaleService:
         snapshot: Callable[[], Snapshot | None],
         clock: Clock,
         *,
+        backends: Sequence[Backend] = (),
         write: Callable[[FactSheet], Draft] = narrate,
+        deadline_s: float = 20.0,
+        in_flight: int = 32,
         max_pending: int = 64,
         max_history: int = 256,
+        make_id: Callable[[], str] | None = None,
+        on_finished: Callable[[Rationale], None] | None = None,
     ) -> None:
         self._snapshot = snapshot
         self._clock = clock
-        self._write = write
+        self._chain = Chain(clock, backends, write=write, deadline_s=deadline_s)
+        self._in_flight = in_flight if backends else 1
         self._max_pending = max_pending
         self._max_history = max_history
+        self._make_id = rationale_ids(_stamp(clock)) if make_id is None else make_id
+        self._on_finished = on_finished
         self._texts: OrderedDict[str, Rationale] = OrderedDict()
+        self._orders: dict[str, _Order] = {}
+        self._private: set[str] = set()
         self._waiting: deque[str] = deque()
-        self._numbers = itertools.count(1)
+        self._working: dict[str, asyncio.Task[None]] = {}
         self._lock = threading.Lock()
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -67,19 +96,33 @@ class PortfolioRationaleService:
         self.errors = 0
         self.refused = 0
 
-    def request(self, request: RationaleRequest) -> str:
-        """Enter an order and return its id at once; the text is pending until the worker has written it.
+    @property
+    def writers(self) -> tuple[str, ...]:
+        """Return the names of the models that are asked, in order; empty where the narrator writes alone."""
+        return self._chain.writers
+
+    def request(self, request: RationaleRequest, *, snapshot: Snapshot | None = None) -> str:
+        """Enter an order and return its id at once; the text is pending until it has been written.
+
+        Args:
+            request: What to write.
+            snapshot: A caller's own moment; such a text is found by its id alone, it is in no history and nobody
+                else is told of it.
 
         Raises:
-            NotFoundError: Nobody lists the subject.
+            NotFoundError: Nobody lists the subject, or a holding.
+            InvalidInputError: A holding is no asset.
             TransientError: `max_pending` orders wait already.
         """
-        self._check_subject(request)
+        self._check(request, snapshot)
         with self._lock:
             if len(self._waiting) >= self._max_pending:
                 raise TransientError(f"{self._max_pending} rationales are waiting already; ask again in a moment")
-            text = self._order(request)
+            text = self._new(request)
             self._texts[text.id] = text
+            self._orders[text.id] = _Order(request, snapshot)
+            if snapshot is not None:
+                self._private.add(text.id)
             self._waiting.append(text.id)
             self._forget()
         self._notify()
@@ -95,16 +138,18 @@ class PortfolioRationaleService:
 
     def newest(self, kind: RationaleKind | None = None) -> Rationale | None:
         """Return the newest ready text, of one kind or of any."""
-        ready = (t for t in self.history() if t.status is RationaleStatus.READY)
-        return next((t for t in ready if kind is None or t.kind is kind), None)
+        return next(iter(self.history(kind, RationaleStatus.READY)), None)
 
-    def history(self) -> tuple[Rationale, ...]:
-        """Return all texts kept, newest first."""
+    def history(
+        self, kind: RationaleKind | None = None, status: RationaleStatus | None = None
+    ) -> tuple[Rationale, ...]:
+        """Return the texts kept, newest first; of one kind or in one state where these are given."""
         with self._lock:
-            return tuple(reversed(self._texts.values()))
+            texts = [text for text in reversed(self._texts.values()) if text.id not in self._private]
+        return tuple(t for t in texts if kind in (None, t.kind) and status in (None, t.status))
 
     def write_now(self, snapshot: Snapshot, kind: str, subject: str | None = None) -> Rationale:
-        """Write a text about a caller's own snapshot at once; it enters no history.
+        """Have the narrator write about a caller's own snapshot at once; the text enters no history.
 
         Raises:
             InvalidInputError: As RationaleRequest.
@@ -113,10 +158,35 @@ class PortfolioRationaleService:
         request = RationaleRequest.of(kind, subject)
         if request.subject is not None:
             snapshot.market.catalog.instrument(request.subject)
-        return self._written(self._order(request), snapshot)
+        text = self._new(request)
+        try:
+            dated, sheet = _dated(text, request, snapshot)
+            return self._counted(self._chain.narrated(dated, sheet))
+        except Exception as error:  # noqa: BLE001 - a fence: one bad text must not end its page
+            return self._fault(text, error)
+
+    async def cancel(self, rationale_id: str) -> Rationale:
+        """End an order that waits or is in work, and return it cancelled once nothing of it runs any more.
+
+        Raises:
+            NotFoundError: There is no such text, or it was forgotten.
+            InvalidInputError: It has ended already.
+        """
+        text = self.get(rationale_id)
+        with self._lock:
+            if rationale_id in self._waiting:
+                self._waiting.remove(rationale_id)
+        task = self._working.get(rationale_id)
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
+        text = self.get(rationale_id)
+        if text.status is not RationaleStatus.PENDING:
+            raise InvalidInputError(f"{rationale_id} is {text.status} already; only a pending text can be cancelled")
+        return self._end(replace(text, status=RationaleStatus.CANCELLED, reason="cancelled on request"))
 
     async def start(self) -> None:
-        """Start the worker; a second start changes nothing."""
+        """Start to write; a second start changes nothing."""
         if self._task is not None:
             return
         self._loop = asyncio.get_running_loop()
@@ -125,70 +195,91 @@ class PortfolioRationaleService:
         self._task = asyncio.create_task(self._work(), name="rationale")
 
     async def stop(self) -> None:
-        """Stop the worker and fail what still waits, so that nobody waits for ever."""
+        """Stop writing and fail what waits or is in work, so that nobody waits for ever."""
         task, self._task, self._loop = self._task, None, None
         if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            tasks = {task, *self._working.values()}
+            for each in tasks:
+                each.cancel()
+            await asyncio.wait(tasks)
+            await self._chain.close()
         with self._lock:
-            while self._waiting:
-                waiting = self._texts[self._waiting.popleft()]
-                self._texts[waiting.id] = _failed(waiting, "the service was stopped")
+            self._waiting.clear()
+            pending = [text for text in self._texts.values() if text.status is RationaleStatus.PENDING]
+        for text in pending:
+            self._end(failed(text, STOPPED))
 
-    # The worker ---------------------------------------------------------------------------------------------
+    # The work -----------------------------------------------------------------------------------------------
 
     async def _work(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while (text := self._next()) is not None:
-                done = self._written(text, self._snapshot())
-                with self._lock:
-                    if text.id in self._texts:
-                        self._texts[text.id] = done
-                # One text takes milliseconds; let the engine's cycle run between two.
-                await asyncio.sleep(0)
+            while len(self._working) < self._in_flight and (text := self._next()) is not None:
+                task = asyncio.create_task(self._write(text), name=f"rationale {text.id}")
+                self._working[text.id] = task
+                task.add_done_callback(partial(self._done, text.id))
 
     def _next(self) -> Rationale | None:
         with self._lock:
             return self._texts[self._waiting.popleft()] if self._waiting else None
 
-    def _written(self, text: Rationale, snapshot: Snapshot | None) -> Rationale:
-        if snapshot is None:
-            return _failed(text, "there is no snapshot of the market yet")
-        try:
-            return self._finished(text, snapshot)
-        except MarketStreamError as error:
-            return _failed(text, str(error))
-        except Exception as error:  # noqa: BLE001 - a fence: one bad text must not end the worker
-            self.errors += 1
-            _LOG.error("rationale %s failed", text.id, exc_info=True)
-            return _failed(text, f"the text could not be written ({type(error).__name__})")
+    def _done(self, rationale_id: str, task: asyncio.Task[None]) -> None:
+        # One text takes milliseconds; the engine's cycle runs before the next is begun.
+        del task
+        self._working.pop(rationale_id, None)
+        self._wake.set()
 
-    def _finished(self, text: Rationale, snapshot: Snapshot) -> Rationale:
-        sheet = sheet_for(snapshot, RationaleRequest(kind=text.kind, subject=text.subject))
-        dated = replace(text, facts=sheet.facts, as_of=sheet.as_of, sequence=sheet.sequence)
-        ready, issues = publish(dated, self._write(sheet), sheet, "narrator")
-        if not issues:
-            return ready
-        self.refused += 1
-        _LOG.warning("rationale %s was refused: %s", text.id, "; ".join(issue.message for issue in issues[:5]))
-        safe, more = publish(dated, safe_draft(sheet), sheet, "safe sentence")
-        if not more:
-            return replace(safe, issues=issues)
-        return _failed(replace(dated, issues=(*issues, *more)), "the text did not pass the verifier")
+    async def _write(self, text: Rationale) -> None:
+        order = self._orders[text.id]
+        snapshot = self._snapshot() if order.snapshot is None else order.snapshot
+        if snapshot is None:
+            self._end(failed(text, "there is no snapshot of the market yet"))
+            return
+        try:
+            dated, sheet = _dated(text, order.request, snapshot)
+            done = self._counted(await self._chain.written(dated, sheet, order.request.context))
+        except Exception as error:  # noqa: BLE001 - a fence: one bad text must not end the work
+            done = self._fault(text, error)
+        self._end(done)
+
+    def _end(self, text: Rationale) -> Rationale:
+        with self._lock:
+            self._orders.pop(text.id, None)
+            if text.id in self._texts:
+                self._texts[text.id] = text
+            is_private = text.id in self._private
+        if self._on_finished is not None and not is_private:
+            try:
+                self._on_finished(text)
+            except Exception:  # noqa: BLE001 - a fence: who listens cannot end the work
+                self.errors += 1
+                _LOG.exception("the listener of finished rationales failed at %s", text.id)
+        return text
+
+    def _fault(self, text: Rationale, error: Exception) -> Rationale:
+        if isinstance(error, MarketStreamError):
+            return failed(text, str(error))
+        self.errors += 1
+        _LOG.error("rationale %s failed", text.id, exc_info=error)
+        return failed(text, f"the text could not be written ({type(error).__name__})")
+
+    def _counted(self, text: Rationale) -> Rationale:
+        self.refused += bool(text.issues)
+        return text
 
     # Orders -------------------------------------------------------------------------------------------------
 
-    def _check_subject(self, request: RationaleRequest) -> None:
-        snapshot = self._snapshot() if request.subject is not None else None
-        if snapshot is not None and request.subject is not None:
+    def _check(self, request: RationaleRequest, snapshot: Snapshot | None) -> None:
+        snapshot = self._snapshot() if snapshot is None else snapshot
+        if snapshot is None:
+            return
+        if request.subject is not None:
             snapshot.market.catalog.instrument(request.subject)
 
-    def _order(self, request: RationaleRequest) -> Rationale:
+    def _new(self, request: RationaleRequest) -> Rationale:
         return Rationale(
-            id=f"rationale-{next(self._numbers):06d}",
+            id=self._make_id(),
             kind=request.kind,
             subject=request.subject,
             status=RationaleStatus.PENDING,
@@ -202,6 +293,7 @@ class PortfolioRationaleService:
             if oldest is None:
                 return
             del self._texts[oldest]
+            self._private.discard(oldest)
 
     def _notify(self) -> None:
         loop = self._loop
@@ -209,23 +301,22 @@ class PortfolioRationaleService:
             loop.call_soon_threadsafe(self._wake.set)
 
 
-def publish(text: Rationale, draft: Draft, sheet: FactSheet, written_by: str) -> tuple[Rationale, tuple[Issue, ...]]:
-    """Return a draft as a ready text, and what the verifier found; the text may be shown only if that is nothing."""
-    headline, headline_spans = draft.render_headline()
-    body, spans = draft.render_text()
-    issues = (*verify(headline, headline_spans, sheet), *verify(body, spans, sheet))
-    ready = replace(
-        text,
-        status=RationaleStatus.READY,
-        headline=headline,
-        headline_spans=headline_spans,
-        text=body,
-        spans=spans,
-        n_figures=count_figures(headline, sheet) + count_figures(body, sheet),
-        written_by=written_by,
-    )
-    return ready, issues
+def rationale_ids(run: str) -> Callable[[], str]:
+    """Return what makes the ids of one run of the program, in order.
+
+    >>> make = rationale_ids("20260101-000000")
+    >>> make(), make()
+    ('rationale-20260101-000000-000001', 'rationale-20260101-000000-000002')
+    """
+    numbers = itertools.count(1)
+    return lambda: f"rationale-{run}-{next(numbers):06d}"
 
 
-def _failed(text: Rationale, reason: str) -> Rationale:
-    return replace(text, status=RationaleStatus.FAILED, reason=reason)
+def _stamp(clock: Clock) -> str:
+    seconds, rest = divmod(clock.now_ns(), 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, tz=UTC):%Y%m%d-%H%M%S}{rest // 1_000_000:03d}"
+
+
+def _dated(text: Rationale, request: RationaleRequest, snapshot: Snapshot) -> tuple[Rationale, FactSheet]:
+    sheet = sheet_for(snapshot, request)
+    return replace(text, facts=sheet.facts, as_of=sheet.as_of, sequence=sheet.sequence), sheet

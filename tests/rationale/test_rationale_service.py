@@ -24,7 +24,8 @@ from marketstream.market.rationale import (
     RationaleStatus,
     SpanKind,
 )
-from marketstream.rationale import service as service_module
+from marketstream.rationale import publishing
+from marketstream.rationale.facts import sheet_for
 from marketstream.rationale.narrator import narrate
 from marketstream.rationale.prose import Draft, Segment
 from marketstream.rationale.service import PortfolioRationaleService
@@ -149,19 +150,19 @@ async def test_without_the_verifier_the_false_figure_would_be_shown(
     snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The planted twin of the test above: it is the verifier that keeps the figure off the page.
-    monkeypatch.setattr(service_module, "verify", lambda *_: ())
+    monkeypatch.setattr(publishing, "verify", lambda *_: ())
     service = PortfolioRationaleService(lambda: snapshot, ManualClock(), write=lying)
     assert service.write_now(snapshot, "portfolio_summary").text == lying_text(service, snapshot)
 
 
 def lying_text(service: PortfolioRationaleService, snapshot: Snapshot) -> str:
-    return lying(service_module.sheet_for(snapshot, SUMMARY)).render_text()[0]
+    return lying(sheet_for(snapshot, SUMMARY)).render_text()[0]
 
 
 async def test_when_not_even_the_safe_sentence_verifies_the_text_fails(
     snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service_module, "safe_draft", lying)
+    monkeypatch.setattr(publishing, "safe_draft", lying)
     service = PortfolioRationaleService(lambda: snapshot, ManualClock(), write=lying)
     text = service.write_now(snapshot, "portfolio_summary")
     assert text.status is RationaleStatus.FAILED

@@ -1,0 +1,412 @@
+"""Backends: who can draft a text. Models behind the chat completions of OpenAI's shape, and a mock for development.
+
+The narrator needs no draft: it is the last resort of chain.py, which tries these in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+from pydantic import SecretStr
+
+from marketstream.errors import ConfigurationError, TransientError
+from marketstream.market.rationale import FactSheet, Outcome
+from marketstream.rationale.draft import MAX_POINTS, MAX_TEXT, SCHEMA, RationaleDraft, parse_draft
+from marketstream.rationale.prompt import MAX_PROMPT_BYTES, prompt, prompt_bytes, sentences
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+OPENAI_URL = "https://api.openai.com/v1"
+MAX_ANSWER_BYTES = 256_000
+CONNECT_S = 3.0
+_NO_KEY = "none"
+
+
+class BackendError(TransientError):
+    """A backend gave no draft; `outcome` says what happened, the message holds nothing of the answer."""
+
+    def __init__(self, outcome: Outcome, detail: str) -> None:
+        super().__init__(detail)
+        self.outcome = outcome
+
+
+class Backend(Protocol):
+    """Something that drafts texts.
+
+    Attributes:
+        name: Shown as who wrote a text.
+    """
+
+    name: str
+
+    async def draft(
+        self, sheet: FactSheet, *, deadline_s: float, context: str = "", refused: Sequence[str] = ()
+    ) -> RationaleDraft:
+        """Return a draft of a sheet.
+
+        Args:
+            sheet: All that may be said.
+            deadline_s: Seconds until nobody waits any more; counted over the whole call.
+            context: A caller's own words, to bear in mind.
+            refused: Why the draft before was refused.
+
+        Raises:
+            BackendError: There is no answer, or none that can be read.
+            DraftError: The answer is not a draft.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections of the running loop."""
+        ...
+
+
+class Format(StrEnum):
+    """How a server can be held to JSON."""
+
+    SCHEMA = "json_schema"
+    OBJECT = "json_object"
+    PLAIN = "text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abilities:
+    """What a server understands.
+
+    Attributes:
+        format: Its best way to be held to JSON; a server that is not known gets none, the rules ask for it.
+        limit: Name of the parameter that bounds the answer.
+        max_tokens: That bound.
+        temperature: Whether it takes one; models that reason refuse it.
+    """
+
+    format: Format = Format.PLAIN
+    limit: str = "max_tokens"
+    max_tokens: int = 1200
+    temperature: bool = True
+
+
+_OPENAI = Abilities(format=Format.SCHEMA, limit="max_completion_tokens")
+# Reasoning is counted as part of the answer.
+_REASONING = Abilities(format=Format.SCHEMA, limit="max_completion_tokens", max_tokens=6000, temperature=False)
+_KNOWN: Mapping[str, Abilities] = {
+    "api.openai.com": _OPENAI,
+    "openrouter.ai": Abilities(format=Format.OBJECT),
+    "api.mistral.ai": Abilities(format=Format.SCHEMA),
+    "api.groq.com": Abilities(format=Format.OBJECT),
+    "api.together.xyz": Abilities(format=Format.OBJECT),
+    "api.deepseek.com": Abilities(format=Format.OBJECT),
+}
+_KNOWN_PORTS: Mapping[int, Abilities] = {
+    11434: Abilities(format=Format.SCHEMA),  # Ollama
+    8080: Abilities(format=Format.SCHEMA),  # llama.cpp
+    8000: Abilities(format=Format.SCHEMA),  # vLLM
+    1234: Abilities(format=Format.SCHEMA),  # LM Studio
+}
+
+
+def abilities_of(base_url: str, model: str) -> Abilities:
+    """Return what the server at `base_url` understands, by its name or, for local ones, its usual port.
+
+    >>> abilities_of("http://127.0.0.1:11434/v1", "llama3.2").format.value
+    'json_schema'
+    """
+    url = urlsplit(base_url)
+    known = _KNOWN.get(url.hostname or "") or _KNOWN_PORTS.get(url.port or 0, Abilities())
+    if known is _OPENAI and model.startswith(("o1", "o3", "o4", "gpt-5")):
+        return _REASONING
+    return known
+
+
+class OpenAIBackend:
+    """Any server with OpenAI's chat completions: OpenAI, Ollama, vLLM, llama.cpp, LM Studio and others.
+
+    One client per event loop, made at the first text; the SDK is imported then, in a thread, since that takes a
+    second. It never retries, follows no redirect and reads no proxy or other setting from the environment.
+
+    Args:
+        model: As the server calls it.
+        base_url: Ends where `/chat/completions` begins.
+        api_key: None for servers without one.
+        abilities: What the server understands; by default what is known of its name or port.
+        max_answer_bytes: A longer answer is cut off and refused.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        base_url: str = OPENAI_URL,
+        api_key: SecretStr | None = None,
+        abilities: Abilities | None = None,
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
+    ) -> None:
+        self.name = model
+        self._base_url = base_url
+        self._api_key = api_key
+        self._abilities = abilities_of(base_url, model) if abilities is None else abilities
+        self._max_answer_bytes = max_answer_bytes
+        self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Future[AsyncOpenAI]] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    def __repr__(self) -> str:
+        """Return the model and where it is, never the key."""
+        return f"OpenAIBackend({self.name!r}, base_url={self._base_url!r})"
+
+    async def draft(
+        self, sheet: FactSheet, *, deadline_s: float, context: str = "", refused: Sequence[str] = ()
+    ) -> RationaleDraft:
+        """Return a draft of a sheet; as in Backend."""
+        messages = prompt(sheet, context=context, refused=refused)
+        size = prompt_bytes(messages)
+        if size > MAX_PROMPT_BYTES:
+            detail = f"the prompt has {size:,} bytes, more than {MAX_PROMPT_BYTES:,}"
+            raise BackendError(Outcome.TOO_LARGE, detail)
+        return parse_draft(await self.complete(messages, deadline_s=deadline_s))
+
+    async def complete(self, messages: Sequence[Mapping[str, str]], *, deadline_s: float) -> str:
+        """Return what the model answers to `messages`.
+
+        Raises:
+            BackendError: No answer within `deadline_s` seconds, an error, or not an answer of OpenAI's shape.
+        """
+        try:
+            # The SDK's own timeouts are per read: a server that drips would hold us for ever.
+            async with asyncio.timeout(deadline_s):
+                body = await self._post(messages)
+        except TimeoutError:
+            raise BackendError(Outcome.TIMEOUT, f"no whole answer within {deadline_s:.1f} s") from None
+        return answer_text(body)
+
+    async def close(self) -> None:
+        """Close the client of the running loop, if there is one."""
+        making = self._clients.pop(asyncio.get_running_loop(), None)
+        if making is not None:
+            await (await making).close()
+
+    async def _post(self, messages: Sequence[Mapping[str, str]]) -> bytes:
+        client = await self._client()
+        import openai
+
+        try:
+            raw = await client.chat.completions.with_raw_response.create(**self._parameters(messages))
+        except openai.APIStatusError as error:
+            raise BackendError(*status_fault(error.status_code)) from None
+        except openai.APITimeoutError:
+            raise BackendError(Outcome.TIMEOUT, "the server did not answer in time") from None
+        except openai.APIConnectionError:
+            raise BackendError(Outcome.UNREACHABLE, "the connection was refused or broke off") from None
+        return bytes(raw.http_response.content)
+
+    def _parameters(self, messages: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+        able = self._abilities
+        parameters: dict[str, Any] = {"model": self.name, "messages": list(messages), able.limit: able.max_tokens}
+        if able.temperature:
+            parameters["temperature"] = 0
+        if able.format is Format.SCHEMA:
+            schema = {"name": "rationale_draft", "strict": True, "schema": SCHEMA}
+            parameters["response_format"] = {"type": "json_schema", "json_schema": schema}
+        elif able.format is Format.OBJECT:
+            parameters["response_format"] = {"type": "json_object"}
+        return parameters
+
+    async def _client(self) -> AsyncOpenAI:
+        loop = asyncio.get_running_loop()
+        making = self._clients.get(loop)
+        if making is None:
+            making = self._clients[loop] = asyncio.ensure_future(asyncio.to_thread(self._new_client))
+        try:
+            # Shielded: the first caller may give up, the others wait for the same client.
+            return await asyncio.shield(making)
+        except Exception:
+            # The next caller tries again.
+            self._clients.pop(loop, None)
+            raise
+
+    def _new_client(self) -> AsyncOpenAI:
+        import openai
+
+        key = _NO_KEY if self._api_key is None else self._api_key.get_secret_value()
+        client = openai.AsyncOpenAI(
+            api_key=key,
+            base_url=self._base_url,
+            max_retries=0,
+            http_client=_http_client(self._max_answer_bytes),
+        )
+        # The SDK would take these from the environment, and send them to whatever server this is.
+        client.organization = client.project = None
+        return client
+
+
+def _http_client(max_bytes: int) -> Any:
+    """Return an HTTP client that reads no more than `max_bytes` of any answer, also of an error."""
+    import httpx2
+
+    class Bounded(httpx2.AsyncByteStream):
+        def __init__(self, stream: Any) -> None:
+            self._stream = stream
+
+        async def __aiter__(self) -> Any:
+            total = 0
+            async for piece in self._stream:
+                total += len(piece)
+                if total > max_bytes:
+                    raise BackendError(Outcome.TOO_LARGE, f"the answer is longer than {max_bytes:,} bytes")
+                yield piece
+
+        async def aclose(self) -> None:
+            await self._stream.aclose()
+
+    class Transport(httpx2.AsyncHTTPTransport):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            response = await super().handle_async_request(request)
+            if response.headers.get("content-encoding", "identity") != "identity":
+                await response.aclose()
+                raise BackendError(Outcome.TOO_LARGE, "the answer is compressed, so it could inflate to any length")
+            response.stream = Bounded(response.stream)
+            return response
+
+    return httpx2.AsyncClient(
+        transport=Transport(trust_env=False),
+        trust_env=False,
+        headers={"accept-encoding": "identity"},
+        timeout=httpx2.Timeout(None, connect=CONNECT_S),
+    )
+
+
+def status_fault(status: int) -> tuple[Outcome, str]:
+    """Return what an HTTP error status means.
+
+    >>> status_fault(429)[0].value, status_fault(404)[0].value, status_fault(503)[0].value
+    ('rate_limited', 'rejected', 'server_error')
+    """
+    if status == 429:
+        return Outcome.RATE_LIMITED, "the server asks for fewer requests (status 429)"
+    if status >= 500:
+        return Outcome.SERVER_ERROR, f"the server failed (status {status})"
+    why = {401: "the key", 403: "the key", 404: "the model or the address"}.get(status, "the request")
+    return Outcome.REJECTED, f"the server does not accept {why} (status {status})"
+
+
+class _Message(msgspec.Struct):
+    content: str | None = None
+    refusal: str | None = None
+
+
+class _Choice(msgspec.Struct):
+    message: _Message | None = None
+    finish_reason: str | None = None
+
+
+class _Completion(msgspec.Struct):
+    choices: list[_Choice] | None = None
+
+
+def answer_text(body: bytes) -> str:
+    """Return the text of a chat completion.
+
+    Raises:
+        BackendError: MALFORMED, EMPTY, CUT or FILTERED.
+
+    >>> answer_text(b'{"choices": [{"message": {"content": "hello"}, "finish_reason": "eos"}]}')
+    'hello'
+    """
+    try:
+        completion = msgspec.json.decode(body, type=_Completion)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        raise BackendError(Outcome.MALFORMED, "the answer is not the JSON of a chat completion") from None
+    choice = completion.choices[0] if completion.choices else None
+    if choice is None:
+        raise BackendError(Outcome.EMPTY, "the answer has no choice")
+    if choice.finish_reason == "content_filter" or (choice.message is not None and choice.message.refusal):
+        raise BackendError(Outcome.FILTERED, "the model or its filter declined to answer")
+    if choice.finish_reason == "length":
+        raise BackendError(Outcome.CUT, "the answer was cut at its longest")
+    if choice.message is None or not choice.message.content:
+        raise BackendError(Outcome.EMPTY, "the answer has no text")
+    return choice.message.content
+
+
+class MockBackend:
+    """Draft without a model: the narrator's sentences in their order, written with slots. For development.
+
+    Args:
+        name: Shown as who wrote a text.
+        answers: What to answer, one after the other, in place of the sheet's own draft: a draft, or an error
+            to raise; after the last one drafts are its own again.
+    """
+
+    def __init__(self, *, name: str = "mock", answers: Sequence[RationaleDraft | Exception] = ()) -> None:
+        self.name = name
+        self._answers = list(answers)
+
+    async def draft(
+        self, sheet: FactSheet, *, deadline_s: float, context: str = "", refused: Sequence[str] = ()
+    ) -> RationaleDraft:
+        """Return a draft of a sheet; as in Backend."""
+        del deadline_s, context, refused
+        if self._answers:
+            answer = self._answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+        return mock_draft(sheet)
+
+    async def close(self) -> None:
+        """Do nothing: there is no connection."""
+
+
+def mock_draft(sheet: FactSheet) -> RationaleDraft:
+    """Return a draft of what the narrator would say first.
+
+    Raises:
+        BackendError: The sheet has nothing that a slot could hold.
+    """
+    headline, *paragraphs = sentences(sheet)
+    points = tuple(point for paragraph in paragraphs if "{" in (point := _fitted(paragraph)))[:MAX_POINTS]
+    if not points or not headline:
+        raise BackendError(Outcome.EMPTY, "the sheet has nothing to draft")
+    return RationaleDraft(headline=headline[0], points=points)
+
+
+def _fitted(paragraph: Sequence[str]) -> str:
+    """Return as many of the first sentences as a point may have characters."""
+    kept = list(paragraph)
+    while len(kept) > 1 and len(" ".join(kept)) > MAX_TEXT:
+        kept.pop()
+    text = " ".join(kept)
+    return text if len(text) <= MAX_TEXT else ""
+
+
+def make_backends(
+    kind: str, *, base_url: str | None = None, model: str | None = None, api_key: SecretStr | None = None
+) -> tuple[Backend, ...]:
+    """Return the backends that settings ask for, in order; none where the narrator writes alone.
+
+    Args:
+        kind: `none`, `mock` or `openai`.
+        base_url: Of the model server; OpenAI's own by default.
+        model: As the server calls it.
+        api_key: None for servers without one.
+
+    Raises:
+        ConfigurationError: There is no such kind, or no model is named.
+    """
+    if kind == "none":
+        return ()
+    if kind == "mock":
+        return (MockBackend(),)
+    if kind != "openai":
+        raise ConfigurationError(f"llm must be none, mock or openai, was {kind!r}")
+    if not model:
+        raise ConfigurationError("llm_model must name the model of the server, such as llama3.2, was not set")
+    return (OpenAIBackend(model, base_url=base_url or OPENAI_URL, api_key=api_key),)
