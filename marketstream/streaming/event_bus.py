@@ -83,7 +83,7 @@ class EventBus:
         # Published, not handed on yet: whoever holds `_delivering` hands on what others publish meanwhile.
         self._pending: deque[MarketEvent] = deque()
         self._delivering = Lock()
-        self._running = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         # Ids of the last events that came through `handle`.
         self._handed: dict[str, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -124,8 +124,9 @@ class EventBus:
             self._subscriptions.append(subscription)
             for topic, route in self._routes.items():
                 self._enter(subscription, topic, route)
-        if self._running:
-            self._start(subscription)
+        if backlog is not None and self._loop is not None:
+            # The caller may be on another thread.
+            self._loop.call_soon_threadsafe(self._start, subscription)
         return subscription
 
     def publish(self, event: MarketEvent) -> None:
@@ -165,13 +166,14 @@ class EventBus:
         self._deliver_pending()
 
     async def handle(self, events: Sequence[MarketEvent]) -> None:
-        """Publish events in order, each once by its id: the effect handler that puts the bus behind a lane."""
+        """Publish events that have an id, in order and each once: the effect handler that puts the bus behind a lane."""
         for event in events:
-            if event.id not in self._handed:
-                await self.publish_waiting(event)
-                self._handed[event.id] = None
-                if len(self._handed) > REMEMBERED:
-                    del self._handed[next(iter(self._handed))]
+            if event.id in self._handed:
+                continue
+            await self.publish_waiting(event)
+            self._handed[event.id] = None
+            if len(self._handed) > REMEMBERED:
+                del self._handed[next(iter(self._handed))]
 
     def history(self, pattern: str = "#", limit: int | None = None) -> tuple[MarketEvent, ...]:
         """Return the last events of these topics, at most `limit` of them, newest last."""
@@ -199,21 +201,20 @@ class EventBus:
 
     def start(self) -> None:
         """Start the tasks of subscribers with queues on the running loop; a second call changes nothing."""
-        self._running = True
+        self._loop = asyncio.get_running_loop()
         for subscription in tuple(self._subscriptions):
             self._start(subscription)
 
     async def stop(self, drain_s: float = 1.0) -> None:
         """Let queues empty for at most `drain_s` seconds, then end their tasks; what is left waits for a new start."""
-        self._running = False
-        tasks, self._tasks = self._tasks, set()
+        self._loop = None
         for subscription in tuple(self._subscriptions):
             if subscription.backlog is not None:
                 subscription.backlog.finish()
-        await end_tasks(tasks, self._clock, drain_s)
+        await end_tasks(tuple(self._tasks), self._clock, drain_s)
 
     def _start(self, subscription: Subscription) -> None:
-        if subscription.backlog is not None:
+        if subscription.backlog is not None and self._loop is not None:
             task = subscription.backlog.start(subscription.deliver, subscription.name)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

@@ -31,8 +31,6 @@ Bury = Callable[[DeadLetter], Awaitable[object]]
 
 MAX_ERROR = 500
 """Characters of an error that a dead letter keeps."""
-_TURN = 100
-"""Batches in a row before others on the loop get their turn, also where a handler never waits for anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +93,9 @@ class Lane:
         self._task: asyncio.Task[None] | None = None
         self._ending = False
         self._idle = asyncio.Event()
-        # Taken out of the room, without an outcome yet; oldest first.
+        # Taken out of the room, without an outcome yet, oldest first; calls made with the oldest; its letter, unsaved.
         self._in_hand: deque[MarketEvent] = deque()
+        self._calls = 0
         self._letter: DeadLetter | None = None
         self._replays: deque[_Replay] = deque()
         self._done = self._retries = self._dead = self._errors = self._let_go = 0
@@ -127,6 +126,7 @@ class Lane:
         self._ending = False
         if not self.running:
             self._task = asyncio.get_running_loop().create_task(self._run(), name=f"lane-{self.spec.name}")
+            self._task.add_done_callback(_log_end)
 
     def finish(self) -> asyncio.Task[None] | None:
         """Let the task end once nothing waits, and return it for the caller to await; None where there is none."""
@@ -174,13 +174,18 @@ class Lane:
         letters = []
         if self._letter is not None:
             letters.append(self._letter)
-            self._in_hand.popleft()
             self._letter = None
+            self._in_hand.popleft()
+            self._calls = 0
         left = [*self._in_hand, *(event for _, event in self._room.take(len(self._room)))]
-        self._in_hand.clear()
         reason = TransientError("the handler ended before it came to this")
-        letters += [self._to_letter(event, reason, attempts=0) for event in left if event.is_control]
-        self._let_go += sum(not event.is_control for event in left)
+        for event in left:
+            if event.is_control:
+                letters.append(self._to_letter(event, reason, self._calls))
+            else:
+                self._let_go += 1
+            self._calls = 0
+        self._in_hand.clear()
         self._dead += len(letters)
         return letters
 
@@ -204,12 +209,9 @@ class Lane:
         )
 
     async def _run(self) -> None:
-        turn = 0
         try:
             while await self._turn():
-                turn += 1
-                if turn % _TURN == 0:
-                    await asyncio.sleep(0)
+                pass
         finally:
             self._idle.set()
 
@@ -251,19 +253,21 @@ class Lane:
                 self._dead += 1
                 self._letter = None
             self._in_hand.popleft()
+            self._calls = 0
 
     async def _deal_with(self, event: MarketEvent, calls: int) -> tuple[HandlerResult, BaseException | None]:
         # One event until it has an outcome; `calls` were made with it already.
         spent_ms = 0.0
+        self._calls = calls
         while True:
-            self._retries += calls > 0
-            calls += 1
+            self._retries += self._calls > 0
+            self._calls += 1
             error, ms = await self._call((event,))
             spent_ms += ms
-            if error is None or not passing(error) or calls >= self.spec.retry.max_attempts:
+            if error is None or not passing(error) or self._calls >= self.spec.retry.max_attempts:
                 self._retrying = ""
-                return self._result(event, error, calls, spent_ms), error
-            await self._pause(error, calls)
+                return self._result(event, error, self._calls, spent_ms), error
+            await self._pause(error, self._calls)
 
     async def _deal_with_replay(self, replay: _Replay) -> None:
         result, error = await self._deal_with(replay.event, 0)
@@ -351,6 +355,12 @@ class Lane:
             attempts=attempts,
             failed_at=self._clock.now_ns(),
         )
+
+
+def _log_end(task: asyncio.Task[None]) -> None:
+    # Handlers are fenced, so a lane that dies has a fault of its own; nobody may take its silence for health.
+    if not task.cancelled() and task.exception() is not None:
+        logger.critical("%s ended; its events wait for a new start", task.get_name(), exc_info=task.exception())
 
 
 def passing(error: BaseException) -> bool:

@@ -76,6 +76,8 @@ class MarketStreamer:
             raise InvalidInputError(f"cycle_s must be {MIN_CYCLE_S} to {MAX_CYCLE_S} seconds, was {cycle_s}")
         self.cycle_s = cycle_s
         self.clock = clock
+        self.on_cycle: Callable[[QuoteBatch, bool], None] | None = None
+        """Told of each batch before it is emitted, and whether it is dispatched too; for a recording."""
         self._drain = drain
         self._emit = emit
         self._dispatch = dispatch
@@ -120,16 +122,18 @@ class MarketStreamer:
         """Do one cycle now: drain, emit, dispatch. What raises is logged and counted, and nothing is left half done."""
         started = self.clock.monotonic_ns()
         try:
-            batch = self.emit_up_to(self.clock.now_ns())
+            batch = self.emit_up_to(self.clock.now_ns(), dispatched=True)
             await self._dispatch(batch)
         except Exception:  # fence: one bad cycle must not end the stream
             self._errors += 1
             logger.exception("cycle %d failed", self._cycles)
         self._work_ms.append((self.clock.monotonic_ns() - started) / 1e6)
 
-    def emit_up_to(self, now: int) -> QuoteBatch:
-        """Drain and emit what was received up to `now` (UTC ns), without dispatching it."""
+    def emit_up_to(self, now: int, *, dispatched: bool = False) -> QuoteBatch:
+        """Drain and emit what was received up to `now` (UTC ns), without dispatching it; a caller says if it will."""
         batch = QuoteBatch(self._drain(now), now)
+        if self.on_cycle is not None:
+            self.on_cycle(batch, dispatched)
         self._emit(batch)
         self._cycles += 1
         n_good = int(np.count_nonzero(batch.rows["state"] == QuoteState.LIVE))
