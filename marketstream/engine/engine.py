@@ -55,16 +55,10 @@ class Engine:
         self._events: deque[MarketEvent] = deque(maxlen=KEPT_EVENTS)
         self._begin_ns = self.clock.now_ns() - settings.warmup_s * SECOND_NS
         self.registry = ProviderRegistry(self.catalog, self.clock, self._events.append)
-        for provider, enabled in declared_providers(settings, self.clock, self._begin_ns, providers):
+        for provider, enabled in self._declared(providers):
             self.registry.add(provider, enabled=enabled)
         self.graph = DeltaGraph(self.catalog, self._keep, window=settings.window, history_s=settings.history_s)
-        self.streamer = MarketStreamer(
-            drain=self.registry.drain,
-            emit=self.graph.emit,
-            dispatch=self._dispatch,
-            clock=self.clock,
-            cycle_s=settings.cycle_s,
-        )
+        self.streamer = self._make_streamer()
         self.rationale = PortfolioRationaleService(lambda: self.snapshot, self.clock)
         self._started_at: int | None = None
         self._analysed_at: int | None = None
@@ -191,6 +185,23 @@ class Engine:
             errors=loop.errors + self.graph.errors + self._analysis_errors,
         )
 
+    def _declared(self, given: Iterable[Provider] | None) -> list[tuple[Provider, bool]]:
+        # Each feed to take in, with whether it is enabled.
+        return declared_providers(self.settings, self.clock, self._begin_ns, given)
+
+    def _make_streamer(self) -> MarketStreamer:
+        return MarketStreamer(
+            drain=self.registry.drain,
+            emit=self.graph.emit,
+            dispatch=self._dispatch,
+            clock=self.clock,
+            cycle_s=self.settings.cycle_s,
+        )
+
+    async def _open_feeds(self) -> None:
+        await self.registry.start()
+        await self._warm_up()
+
     def _begin(self, loop: asyncio.AbstractEventLoop) -> asyncio.Task[None] | None:
         # The task that starts, a new one if none is at it; None when the engine runs.
         if self._closed:
@@ -204,8 +215,7 @@ class Engine:
 
     async def _open(self) -> None:
         try:
-            await self.registry.start()
-            await self._warm_up()
+            await self._open_feeds()
             self.streamer.start()
             await self.rationale.start()
             self._health = asyncio.get_running_loop().create_task(self._watch_health(), name="engine-health")
