@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 OPENAI_URL = "https://api.openai.com/v1"
 MAX_ANSWER_BYTES = 256_000
 CONNECT_S = 3.0
-_NO_KEY = "none"
+_HEADERS = frozenset(
+    {"host", "accept", "accept-encoding", "connection", "content-length", "content-type", "user-agent"}
+)
+"""All that is sent beside the key. The SDK would add the machine's particulars, and headers of its environment."""
 
 
 class BackendError(TransientError):
@@ -235,20 +238,19 @@ class OpenAIBackend:
     def _new_client(self) -> AsyncOpenAI:
         import openai
 
-        key = _NO_KEY if self._api_key is None else self._api_key.get_secret_value()
         client = openai.AsyncOpenAI(
-            api_key=key,
+            api_key="added by the transport",
             base_url=self._base_url,
             max_retries=0,
-            http_client=_http_client(self._max_answer_bytes),
+            http_client=_http_client(self._api_key, self._max_answer_bytes),
         )
-        # The SDK would take these from the environment, and send them to whatever server this is.
-        client.organization = client.project = None
+        # The SDK imports the rest of itself at first use; not on the loop.
+        _ = client.chat.completions.with_raw_response
         return client
 
 
-def _http_client(max_bytes: int) -> Any:
-    """Return an HTTP client that reads no more than `max_bytes` of any answer, also of an error."""
+def _http_client(api_key: SecretStr | None, max_bytes: int) -> Any:
+    """Return an HTTP client that adds the key and reads no more than `max_bytes` of any answer, also of an error."""
     import httpx2
 
     class Bounded(httpx2.AsyncByteStream):
@@ -268,7 +270,15 @@ def _http_client(max_bytes: int) -> Any:
 
     class Transport(httpx2.AsyncHTTPTransport):
         async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-            response = await super().handle_async_request(request)
+            headers = {name: value for name, value in request.headers.items() if name.lower() in _HEADERS}
+            if api_key is not None:
+                headers["authorization"] = f"Bearer {api_key.get_secret_value()}"
+            # A copy: the SDK looks up in its own what it asked for.
+            response = await super().handle_async_request(
+                httpx2.Request(
+                    request.method, request.url, headers=headers, stream=request.stream, extensions=request.extensions
+                )
+            )
             if response.headers.get("content-encoding", "identity") != "identity":
                 await response.aclose()
                 raise BackendError(Outcome.TOO_LARGE, "the answer is compressed, so it could inflate to any length")
