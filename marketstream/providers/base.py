@@ -131,6 +131,7 @@ class Provider(abc.ABC):
         self._is_outcome = np.zeros(0, dtype=np.bool_)
         self._listed = np.zeros((0, 0), dtype=np.bool_)
         self._progress_at: int | None = None
+        self._drained_at: int | None = None
         self._quiet_since: int | None = None
 
     @abc.abstractmethod
@@ -188,6 +189,7 @@ class Provider(abc.ABC):
         Rows of pairs that this provider does not list are dropped and counted as unknown: there is no
         book that a state row could clear.
         """
+        before, self._drained_at = self._drained_at, self._tick(now)
         rows = self._only_listed(self.collect(now))
         if not len(rows):
             return rows
@@ -199,8 +201,10 @@ class Provider(abc.ABC):
         if n_good:
             self.stats.quotes += n_good
             self.stats.last_data_ns = int(rows["ts_received"][good].max())
-            # How old the newest quote is now is known by the wall clock, how time goes on by `_tick`.
-            self._progress_at = self._tick(now) - max(now - self.stats.last_data_ns, 0)
+            # How old the newest quote is now is known by the wall clock, how time goes on by `_tick`. It came after the
+            # last drain, so a wall clock that was set forward since then makes it no older than that.
+            arrived_at = self._drained_at - max(now - self.stats.last_data_ns, 0)
+            self._progress_at = arrived_at if before is None else max(arrived_at, before)
         return rows
 
     def health(self, now: int) -> HealthReport:

@@ -120,6 +120,21 @@ async def test_a_jump_of_the_wall_clock_is_no_silence(provider: QueueProvider, c
     assert provider.health(clock.now_ns()).status is ProviderStatus.DEGRADED
 
 
+async def test_a_quote_under_way_while_the_wall_clock_is_set_forward_counts_as_new(
+    provider: QueueProvider, clock: ManualClock
+) -> None:
+    provider.drain(clock.now_ns())
+    provider.health(clock.now_ns())
+    clock.advance(60.0)
+    provider.drain(clock.now_ns())
+    clock.advance(0.5)
+    provider.enqueue(clock.now_ns())
+    clock.jump_wall(3600.0)
+    provider.drain(clock.now_ns())
+    report = provider.health(clock.now_ns())
+    assert (report.status, report.age_s) == (ProviderStatus.RUNNING, 0.5)
+
+
 async def test_silence_before_a_start_does_not_count(provider: QueueProvider, clock: ManualClock) -> None:
     provider.enqueue(START_NS)
     provider.drain(clock.now_ns())
