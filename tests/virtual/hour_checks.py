@@ -1,0 +1,198 @@
+"""What must hold for every virtual hour, checked on its raw trace; nothing here asks the program's own arithmetic.
+
+Each check returns its complaints, so that a test can show that it is silent on the program and speaks up on a bug.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from hour import CYCLE_S, FEEDS, HEALTH_INTERVAL_S, STALE_AFTER_S, SYMBOLS, Cycle, Trace
+from virtual_exchange import Session
+
+from marketstream.market.events import ProviderStatus, Topic
+from marketstream.market.quotes import QuoteState
+
+SLACK_S = 0.3
+"""Delays of the network and late timers, a few of them in a row."""
+NOTICED_S = STALE_AFTER_S + HEALTH_INTERVAL_S + CYCLE_S + SLACK_S
+MAX_BACKOFF_S = 60.0
+OPEN_TIMEOUT_S = 10.0
+STEADY_S = 2.0 + CYCLE_S + SLACK_S
+"""A feed without faults is never silent for longer: the exchange trades at least every 1.5 s."""
+LIVE = int(QuoteState.LIVE)
+
+Complaints = list[str]
+Pair = tuple[int, int]
+
+
+class _Books:
+    # The newest row of each pair, kept by a plain dict.
+    def __init__(self) -> None:
+        self.rows: dict[Pair, np.void] = {}
+
+    def take(self, row: np.void) -> None:
+        pair = int(row["instrument"]), int(row["venue"])
+        if pair not in self.rows or row["ts_received"] >= self.rows[pair]["ts_received"]:
+            self.rows[pair] = row
+
+    def fresh(self, instrument: int, now: int) -> list[np.void]:
+        """Return the rows that may feed a price at `now` (UTC ns)."""
+        limit = round(STALE_AFTER_S * 1e9)
+        rows = [row for (k, _), row in self.rows.items() if k == instrument]
+        return [row for row in rows if row["state"] == LIVE and now - row["ts_received"] <= limit]
+
+
+def old_quotes(trace: Trace) -> Complaints:
+    """Complain of every best price and reference mid that is not made of fresh quotes alone."""
+    books, found = _Books(), []
+    for cycle in trace.cycles:
+        last_live: dict[int, tuple[float, float]] = {}
+        for row in cycle.rows:
+            books.take(row)
+            k = int(row["instrument"])
+            if row["state"] == LIVE:
+                last_live[k] = _hull([_middle(r) for r in books.fresh(k, int(row["ts_received"]))])
+        for k, best in enumerate(cycle.best):
+            fresh = books.fresh(k, cycle.now)
+            bid = max((float(r["bid"]) for r in fresh), default=math.nan)
+            ask = min((float(r["ask"]) for r in fresh), default=math.nan)
+            for side, wanted in (("best_bid", bid), ("best_ask", ask)):
+                if not _same(float(best[side]), wanted):
+                    found.append(f"{cycle.at:.1f} s: {side} of {k} is {best[side]}, fresh quotes say {wanted}")
+        found += _bad_mids(cycle, last_live)
+    return found
+
+
+def _bad_mids(cycle: Cycle, hulls: dict[int, tuple[float, float]]) -> Iterator[str]:
+    for delta in cycle.changed:
+        low, high = hulls.get(int(delta["instrument"]), (-math.inf, math.inf))
+        mid = float(delta["ref_mid"])
+        if not math.isnan(mid) and not low * (1 - 1e-12) <= mid <= high * (1 + 1e-12):
+            yield f"{cycle.at:.1f} s: reference mid {mid} is outside of the fresh quotes, {low} to {high}"
+
+
+def false_quotes(trace: Trace) -> Complaints:
+    """Complain of every quote of a feed that the exchange never had, or had on another connection."""
+    names = list(trace.catalog.providers)
+    found, before = [], 0.0
+    for cycle in trace.cycles:
+        for row in cycle.rows[cycle.rows["state"] == LIVE]:
+            feed = names[int(row["provider"])]
+            if feed in FEEDS and not _was_true(trace, feed, row, before, cycle.at):
+                found.append(f"{cycle.at:.1f} s: {feed} quoted {row['bid']}/{row['ask']} as update {row['seq']}")
+        before = cycle.at
+    return found
+
+
+def _was_true(trace: Trace, feed: str, row: np.void, since: float, until: float) -> bool:
+    symbol = SYMBOLS[int(row["instrument"])]
+    quoted = tuple(float(row[name]) for name in ("bid", "ask", "bid_size", "ask_size"))
+    sessions = _sessions_between(trace.sessions[feed], since, until)
+    return any(trace.exchange.top(symbol, int(row["seq"]) - s.offset) == quoted for s in sessions)
+
+
+def _sessions_between(sessions: list[Session], since: float, until: float) -> list[Session]:
+    # The one that was current at `since` and those accepted after it.
+    starts = [s.accepted_at for s in sessions]
+    return sessions[max(0, bisect_right(starts, since) - 1) : bisect_right(starts, until)]
+
+
+def deaf_connections(trace: Trace) -> Complaints:
+    """Complain of every connection that was kept without data for longer than allowed."""
+    found = []
+    for feed in FEEDS:
+        for session in trace.sessions[feed]:
+            end = trace.ended_at if session.link.left_at is None else session.link.left_at
+            marks = [session.accepted_at, *(at for at in session.progress if at < end), end]
+            silence = max(after - before for before, after in zip(marks, marks[1:], strict=False))
+            if silence > STALE_AFTER_S + SLACK_S:
+                found.append(f"{feed} kept a connection for {silence:.1f} s without data, up to {end:.1f} s")
+    return found
+
+
+def late_dials(trace: Trace) -> Complaints:
+    """Complain of every lost connection that was not tried again within the longest backoff."""
+    found = []
+    for feed in FEEDS:
+        dials = trace.dials[feed]
+        for dial, following in zip(dials, [*(d.at for d in dials[1:]), trace.ended_at], strict=True):
+            # A dial that nobody answers is given up after the time-out.
+            given_up = dial.at + OPEN_TIMEOUT_S if dial.link is None else dial.link.left_at
+            if given_up is not None and following - given_up > MAX_BACKOFF_S + SLACK_S:
+                found.append(f"{feed} waited {following - given_up:.1f} s up to {following:.1f} s before it dialled")
+    return found
+
+
+def unnoticed_silence(trace: Trace) -> Complaints:
+    """Complain of every moment at which a silent feed still counts as running."""
+    found = []
+    for feed in FEEDS:
+        status = _statuses(trace, feed)
+        for cycle in trace.cycles:
+            silence = _age(trace.delivered[feed], cycle.at)
+            if silence > NOTICED_S and status(cycle.at) == ProviderStatus.RUNNING:
+                found.append(f"{cycle.at:.1f} s: {feed} is silent for {silence:.1f} s and counts as RUNNING")
+    return found
+
+
+def false_alarms(trace: Trace) -> Complaints:
+    """Complain of every feed that is called degraded, or hung up on, while it delivers."""
+    found = []
+    for feed in FEEDS:
+        for at, event in trace.events:
+            alarm = event.subject == feed and "RUNNING to DEGRADED" in event.message
+            if alarm and _steady(trace, feed, at - 2 * STEADY_S, at):
+                found.append(f"{at:.1f} s: {feed} delivers, and is told: {event.message}")
+    return found
+
+
+def _steady(trace: Trace, feed: str, since: float, until: float) -> bool:
+    """Tell whether a feed delivered all the time on one connection."""
+    times = trace.delivered[feed]
+    marks = [since, *times[bisect_right(times, since) : bisect_right(times, until)], until]
+    if since < 0 or max(b - a for a, b in zip(marks, marks[1:], strict=False)) > STEADY_S:
+        return False
+    session = _sessions_between(trace.sessions[feed], until, until)[0]
+    return session.accepted_at <= since and (session.link.left_at is None or session.link.left_at > until)
+
+
+def _age(times: list[float], at: float) -> float:
+    before = bisect_right(times, at)
+    return at - times[before - 1] if before else at
+
+
+def _statuses(trace: Trace, feed: str) -> Callable[[float], str]:
+    # The status that was last told of a feed, by virtual time.
+    times, values = [0.0], [ProviderStatus.RUNNING.value]
+    for at, event in trace.events:
+        if event.subject == feed and event.topic is Topic.PROVIDER_STATUS and " to " in event.message:
+            times.append(at)
+            values.append(event.message.split(":")[0].split(" to ")[1])
+    return lambda at: values[bisect_right(times, at) - 1]
+
+
+def _middle(row: np.void) -> float:
+    return 0.5 * (float(row["bid"]) + float(row["ask"]))
+
+
+def _hull(values: list[float]) -> tuple[float, float]:
+    return min(values), max(values)
+
+
+def _same(a: float, b: float) -> bool:
+    return a == b or (math.isnan(a) and math.isnan(b))
+
+
+CHECKS: tuple[Callable[[Trace], Complaints], ...] = (
+    old_quotes, false_quotes, deaf_connections, late_dials, unnoticed_silence, false_alarms,
+)  # fmt: skip
+
+
+def complaints(trace: Trace) -> dict[str, Complaints]:
+    """Return what each check that is not content has to say."""
+    found = {check.__name__: check(trace) for check in CHECKS}
+    return {name: said for name, said in found.items() if said}
