@@ -38,36 +38,39 @@ from marketstream.store.tables import (
 
 T = TypeVar("T")
 _IDS_AT_ONCE = 1_000
+_TOPICS = frozenset(topic.value for topic in Topic)
 Conditions = list[sa.ColumnElement[bool]]
 
 
-def event_conditions(wanted: EventFilter) -> Conditions:
-    """Return a filter as conditions: patterns become the known topics that they match, nothing is spliced into SQL.
+def events(connection: sa.Connection, wanted: EventFilter, page: PageRequest) -> Page[MarketEvent]:
+    """Return a page of events.
 
     Raises:
-        InvalidInputError: A pattern is none, or a bound of time is no UTC ns.
+        InvalidInputError: A topic pattern is none, or a bound of time is no UTC ns.
     """
-    found: Conditions = []
-    if wanted.topics:
-        patterns = [TopicPattern(text) for text in wanted.topics]
-        found.append(EVENTS.c.topic.in_([t.value for t in Topic if any(p.matches(t.value) for p in patterns)]))
+    conditions: Conditions = []
     if wanted.subject is not None:
-        found.append(EVENTS.c.subject == wanted.subject)
+        conditions.append(EVENTS.c.subject == wanted.subject)
     if wanted.since is not None:
-        found.append(EVENTS.c.ts >= whole(wanted.since, "since"))
+        conditions.append(EVENTS.c.ts >= whole(wanted.since, "since"))
     if wanted.until is not None:
-        found.append(EVENTS.c.ts < whole(wanted.until, "until"))
-    return found
-
-
-def events(connection: sa.Connection, conditions: Conditions, page: PageRequest) -> Page[MarketEvent]:
-    """Return a page of events."""
-    return _page(connection, EVENTS, conditions, page, _event)
+        conditions.append(EVENTS.c.ts < whole(wanted.until, "until"))
+    if not wanted.topics:
+        return _page(connection, _newest(EVENTS, conditions, page), page, _event)
+    # Patterns become the known topics that they match. Each topic gives its newest rows by its own index: one search
+    # over all of them would sort whatever they ever said.
+    patterns = [TopicPattern(text) for text in wanted.topics]
+    topics = [topic for topic in Topic if any(pattern.matches(topic) for pattern in patterns)]
+    if not topics:
+        return Page(rows=())
+    parts = [_newest(EVENTS, [*conditions, EVENTS.c.topic == topic.value], page).subquery() for topic in topics]
+    found = sa.union_all(*(part.select() for part in parts)).subquery()
+    return _page(connection, found.select().order_by(found.c.row.desc()).limit(page.limit + 1), page, _event)
 
 
 def allocations(connection: sa.Connection, page: PageRequest) -> Page[AllocationRecord]:
     """Return a page of allocations."""
-    return _page(connection, ALLOCATIONS, [], page, lambda row: _noun(AllocationRecord, row))
+    return _page(connection, _newest(ALLOCATIONS, [], page), page, lambda row: _noun(AllocationRecord, row))
 
 
 def dead_letters(
@@ -79,7 +82,7 @@ def dead_letters(
         conditions.append(DEAD_LETTERS.c.status == status.value)
     if handler is not None:
         conditions.append(DEAD_LETTERS.c.handler == handler)
-    return _page(connection, DEAD_LETTERS, conditions, page, _dead_letter)
+    return _page(connection, _newest(DEAD_LETTERS, conditions, page), page, _dead_letter)
 
 
 def dead_letter(connection: sa.Connection, letter_id: str) -> DeadLetter:
@@ -99,7 +102,8 @@ def rationales(
         conditions.append(RATIONALES.c.kind == kind.value)
     if status is not None:
         conditions.append(RATIONALES.c.status == status.value)
-    return _page(connection, RATIONALES, conditions, page, lambda row: Rationale.from_json(row["record"]))
+    texts = _newest(RATIONALES, conditions, page)
+    return _page(connection, texts, page, lambda row: Rationale.from_json(row["record"]))
 
 
 def rationale(connection: sa.Connection, rationale_id: str) -> Rationale:
@@ -145,28 +149,33 @@ def handled(connection: sa.Connection, handler: str, event_ids: list[str]) -> fr
     return frozenset(found)
 
 
+def _newest(table: sa.Table, conditions: Conditions, page: PageRequest) -> sa.Select[Any]:
+    if page.cursor is not None:
+        conditions = [*conditions, table.c.row < page.cursor]
+    # One more than asked for tells whether there is a page after this.
+    return sa.select(table).where(*conditions).order_by(table.c.row.desc()).limit(page.limit + 1)
+
+
 def _page(
     connection: sa.Connection,
-    table: sa.Table,
-    conditions: Conditions,
+    wanted: sa.Select[Any],
     page: PageRequest,
-    noun: Callable[[Mapping[Any, Any]], T],
+    noun: Callable[[Mapping[Any, Any]], T | None],
 ) -> Page[T]:
-    wanted = sa.select(table).where(*conditions).order_by(table.c.row.desc())
-    if page.cursor is not None:
-        wanted = wanted.where(table.c.row < page.cursor)
-    # One more than asked for tells whether there is a page after this.
-    rows = connection.execute(wanted.limit(page.limit + 1)).mappings().all()
+    rows = connection.execute(wanted).mappings().all()
     shown = rows[: page.limit]
     cursor = int(shown[-1]["row"]) if len(rows) > len(shown) else None
-    return Page(rows=tuple(noun(row) for row in shown), next_cursor=cursor)
+    return Page(rows=tuple(found for row in shown if (found := noun(row)) is not None), next_cursor=cursor)
 
 
 def _one(connection: sa.Connection, wanted: sa.Select[Any]) -> Mapping[Any, Any] | None:
     return connection.execute(wanted).mappings().one_or_none()
 
 
-def _event(row: Mapping[Any, Any]) -> MarketEvent:
+def _event(row: Mapping[Any, Any]) -> MarketEvent | None:
+    if row["topic"] not in _TOPICS:
+        # A newer program wrote it; this one has no word for it.
+        return None
     return MarketEvent(
         ts=row["ts"],
         topic=Topic(row["topic"]),

@@ -46,7 +46,7 @@ class Store:
 
     Every method that writes returns only after the transaction was committed: what is acknowledged is kept. All
     raise TransientError while the database is not available or the store is not open, and another PermanentError
-    than they name where it refuses.
+    than they name where it refuses. A store belongs to the loop that opens it.
 
     Args:
         url: `sqlite` (the file `store.db` in `data_dir`), `memory`, `sqlite:///path/to/file.db` or
@@ -91,16 +91,19 @@ class Store:
         """
         async with self._turn:
             if self._opened is None:
-                self._opened = await asyncio.to_thread(
-                    lambda: Opened(self._address, clock=self._clock, probe=self._probe)
-                )
+                await _to_the_end(self._open)
 
     async def close(self) -> None:
         """Write what waits, end the threads and let go of the file; closing a closed store changes nothing."""
         async with self._turn:
             opened, self._opened = self._opened, None
             if opened is not None:
-                await asyncio.to_thread(opened.close)
+                await _to_the_end(opened.close)
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether it can be written and read."""
+        return self._opened is not None
 
     async def flush(self) -> None:
         """Wait until everything that was handed in before is committed."""
@@ -147,8 +150,7 @@ class Store:
         Raises:
             InvalidInputError: A topic pattern or a bound of time that is none.
         """
-        conditions = reading.event_conditions(wanted)
-        return await self._read(lambda connection: reading.events(connection, conditions, page))
+        return await self._read(lambda connection: reading.events(connection, wanted, page))
 
     async def allocations(self, page: PageRequest) -> Page[AllocationRecord]:
         """Return allocations, newest first."""
@@ -299,6 +301,9 @@ class Store:
 
     # The threads --------------------------------------------------------------------------------------------
 
+    def _open(self) -> None:
+        self._opened = Opened(self._address, clock=self._clock, probe=self._probe)
+
     def _now(self) -> Opened:
         if self._opened is None:
             raise TransientError(f"the store at {self._address.location} is not open")
@@ -315,6 +320,17 @@ class Store:
             transaction.connection.execute(statement, row)
 
         await self._write(Write(rows=1, apply=apply, touches=(table,)))
+
+
+async def _to_the_end(work: Callable[[], None]) -> None:
+    # A thread cannot be stopped half way: a caller that is cancelled still waits, so that nothing is left half open.
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        task.exception()
+        raise
 
 
 def _event_write(statements: Statements, events: Sequence[MarketEvent]) -> Write[None]:

@@ -17,6 +17,9 @@ from marketstream.store.tables import METADATA
 BASE = "base"
 """Before the first revision: no tables."""
 
+_LOCK = 0x6D73_6462
+"""Names the lock of PostgreSQL around changes of the schema."""
+
 
 def revisions() -> tuple[str, ...]:
     """Return all known revisions, oldest first."""
@@ -33,14 +36,21 @@ def current(connection: sa.Connection) -> str:
     return MigrationContext.configure(connection).get_current_revision() or BASE
 
 
+def is_empty(connection: sa.Connection) -> bool:
+    """Return whether a database holds no table of ours, parked ones included."""
+    names = sa.inspect(connection).get_table_names()
+    return current(connection) == BASE and not any(n in METADATA.tables or n.startswith("parked_") for n in names)
+
+
 def prepare(connection: sa.Connection) -> None:
     """Bring an empty database to the newest revision; leave one that is there already as it is.
 
     Raises:
         ConfigurationError: It is at another revision; the message says what to run.
     """
+    _alone(connection)
     at = current(connection)
-    if at == BASE and not _ours(connection):
+    if is_empty(connection):
         upgrade(connection)
         return
     if at == newest():
@@ -74,6 +84,7 @@ def downgrade(connection: sa.Connection, revision: str) -> None:
 
 
 def _move(connection: sa.Connection, revision: str, *, up: bool) -> None:
+    _alone(connection)
     known = (BASE, *revisions())
     at = current(connection)
     if at not in known:
@@ -86,9 +97,11 @@ def _move(connection: sa.Connection, revision: str, *, up: bool) -> None:
     (command.upgrade if up else command.downgrade)(_config(connection), revision)
 
 
-def _ours(connection: sa.Connection) -> bool:
-    names = sa.inspect(connection).get_table_names()
-    return any(name in METADATA.tables or name.startswith("parked_") for name in names)
+def _alone(connection: sa.Connection) -> None:
+    # Of two processes that open one empty PostgreSQL database, one makes the tables and the other finds them; SQLite
+    # has locked its file already.
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
 
 
 def _config(connection: sa.Connection | None = None) -> Config:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar, cast
 
@@ -81,7 +81,7 @@ class WriterReport:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Entry:
     write: Write[Any]
-    future: Future[Any]
+    future: asyncio.Future[Any]
 
 
 class Writer:
@@ -146,18 +146,18 @@ class Writer:
             PermanentError: The database, or the write, refused.
         """
         async with self._room.take(write.rows):
-            return cast("T", await asyncio.wrap_future(self._put(write)))
+            return cast("T", await self._put(write))
 
     async def flush(self) -> None:
         """Wait until everything submitted before is committed."""
         with self._changed:
             self._hurry = True
-        await asyncio.wrap_future(self._put(Write(rows=0)))
+        await self._put(Write(rows=0))
 
     # The callers' side --------------------------------------------------------------------------------------
 
-    def _put(self, write: Write[Any]) -> Future[Any]:
-        future: Future[Any] = Future()
+    def _put(self, write: Write[Any]) -> asyncio.Future[Any]:
+        future = asyncio.get_running_loop().create_future()
         with self._changed:
             if self._closing or not self._thread.is_alive():
                 raise TransientError("the store is closed")
@@ -175,7 +175,7 @@ class Writer:
     def _run(self) -> None:
         while group := self._next_group():
             # Who was cancelled while waiting is not written.
-            group = [entry for entry in group if entry.future.set_running_or_notify_cancel()]
+            group = [entry for entry in group if not entry.future.cancelled()]
             try:
                 outcomes = self._kept(group)
             except Exception as error:  # noqa: BLE001 - a fence: our fault must not leave callers waiting for ever
@@ -199,11 +199,10 @@ class Writer:
             return group
 
     def _acknowledge(self, group: Sequence[_Entry], outcomes: Sequence[Any]) -> None:
-        for entry, outcome in zip(group, outcomes, strict=True):
-            if isinstance(outcome, Exception):
-                entry.future.set_exception(outcome)
-            else:
-                entry.future.set_result(outcome)
+        if group:
+            # A closed loop has nobody left who waits.
+            with contextlib.suppress(RuntimeError):
+                group[0].future.get_loop().call_soon_threadsafe(_tell, group, outcomes)
 
     def _kept(self, group: Sequence[_Entry]) -> list[Any]:
         """Return the outcome of each entry, an exception where it failed, once all the others are committed."""
@@ -288,6 +287,16 @@ class Writer:
 def count_rows(connection: sa.Connection, table: str) -> int:
     """Return how many rows a table holds."""
     return int(connection.scalar(sa.select(sa.func.count()).select_from(sa.table(table))) or 0)
+
+
+def _tell(group: Sequence[_Entry], outcomes: Sequence[Any]) -> None:
+    for entry, outcome in zip(group, outcomes, strict=True):
+        if entry.future.done():
+            continue
+        if isinstance(outcome, Exception):
+            entry.future.set_exception(outcome)
+        else:
+            entry.future.set_result(outcome)
 
 
 def _insert_all(transaction: Transaction, gathered: dict[sa.Insert, Any]) -> None:
