@@ -36,6 +36,7 @@ class Catalog:
         self._codes: dict[str, int] = {}
         self._venue_codes: dict[str, int] = {}
         self._index: pd.Index | None = None
+        self._is_outcome = np.zeros(0, dtype=np.bool_)
         self._market_codes: dict[str, np.ndarray] = {}
 
     def add(self, listing: Listing) -> None:
@@ -126,10 +127,13 @@ class Catalog:
         return _find(self._venue_codes, venue_id, "venue")
 
     def is_outcome(self) -> np.ndarray:
-        """Return a boolean array by instrument code: True where the price is a probability."""
-        return np.fromiter(
-            (i.kind is Kind.OUTCOME for i in self._instruments.values()), dtype=np.bool_, count=self.n_instruments
-        )
+        """Return a boolean array by instrument code: True where the price is a probability; read-only."""
+        if len(self._is_outcome) != self.n_instruments:
+            self._is_outcome = np.fromiter(
+                (i.kind is Kind.OUTCOME for i in self._instruments.values()), dtype=np.bool_, count=self.n_instruments
+            )
+            self._is_outcome.flags.writeable = False
+        return self._is_outcome
 
     def stale_after_ns(self) -> np.ndarray:
         """Return by venue code how old a quote may be, in ns."""

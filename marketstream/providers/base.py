@@ -17,6 +17,7 @@ from marketstream.market.catalog import Catalog, Listing
 from marketstream.market.events import Absence, ProviderStatus
 from marketstream.market.instruments import check_name
 from marketstream.market.quotes import QuoteState, Refusal, screen
+from marketstream.providers.pairs import Pairs
 
 
 class Fault(StrEnum):
@@ -128,8 +129,7 @@ class Provider(abc.ABC):
         self.status = ProviderStatus.READY
         self._catalog: Catalog | None = None
         self._code = -1
-        self._is_outcome = np.zeros(0, dtype=np.bool_)
-        self._listed = np.zeros((0, 0), dtype=np.bool_)
+        self._pairs = Pairs()
         self._progress_at: int | None = None
         self._drained_at: int | None = None
         self._quiet_since: int | None = None
@@ -152,10 +152,7 @@ class Provider(abc.ABC):
         catalog.add(listing)
         self._catalog = catalog
         self._code = catalog.add_provider(self.name)
-        self._is_outcome = catalog.is_outcome()
-        self._listed = np.zeros((catalog.n_instruments, catalog.n_venues), dtype=np.bool_)
-        for instrument, venue in listing.pairs:
-            self._listed[catalog.code(instrument), catalog.venue_code(venue)] = True
+        self._pairs = Pairs((catalog.code(i), catalog.venue_code(v)) for i, v in listing.pairs)
 
     @property
     def catalog(self) -> Catalog:
@@ -170,9 +167,9 @@ class Provider(abc.ABC):
         return self._code
 
     @property
-    def listed(self) -> np.ndarray:
-        """Return which pairs this provider may quote, as booleans by (instrument code, venue code)."""
-        return self._listed
+    def pairs(self) -> Pairs:
+        """Return which pairs this provider may quote; none before it is attached."""
+        return self._pairs
 
     async def start(self) -> None:
         """Begin to receive; returns at once, a lost connection is the provider's own business."""
@@ -194,7 +191,7 @@ class Provider(abc.ABC):
         if not len(rows):
             return rows
         rows["provider"] = self._code
-        for reason, n in screen(rows, self._is_outcome, now).items():
+        for reason, n in screen(rows, self.catalog.is_outcome(), now).items():
             self.stats.refuse(reason, n)
         good = rows["state"] == QuoteState.LIVE
         n_good = int(np.count_nonzero(good))
@@ -229,6 +226,13 @@ class Provider(abc.ABC):
             return self._report(absence, f"no valid quote for {quiet_s:.1f} s (allowed: {self.stale_after_s:g} s)", age)
         self.status = ProviderStatus.RUNNING
         return self._report(None, "delivering" if age is not None else "waiting for the first quote", age)
+
+    async def check(self, now: int) -> HealthReport:
+        """Look actively, where there is more to look at than progress; by default the judgement of `health`.
+
+        May wait, unlike `health`; the registry gives it up after its time-out. `now` is UTC ns.
+        """
+        return self.health(now)
 
     def age_s(self, now: int) -> float | None:
         """Return seconds since the last valid quote; None when there never was one."""
@@ -266,20 +270,12 @@ class Provider(abc.ABC):
     def _only_listed(self, rows: np.ndarray) -> np.ndarray:
         if not len(rows):
             return rows
-        if len(self._is_outcome) < self.catalog.n_instruments:
-            self._is_outcome = self.catalog.is_outcome()
-        instrument, venue = rows["instrument"], rows["venue"]
-        k, v = self._listed.shape
-        known = (instrument >= 0) & (instrument < k) & (venue >= 0) & (venue < v)
-        if known.all():
-            known = self._listed[instrument, venue]
-        else:
-            known[known] = self._listed[instrument[known], venue[known]]
+        known = self._pairs.holds(rows)
         n_unknown = len(rows) - int(np.count_nonzero(known))
         if not n_unknown:
             return rows
         self.stats.refuse(Refusal.UNKNOWN_INSTRUMENT, n_unknown)
-        return rows[known]
+        return np.asarray(rows[known])
 
     def _report(self, absence: Absence | None, detail: str, age: float | None) -> HealthReport:
         return HealthReport(status=self.status, absence=absence, detail=detail, age_s=age)

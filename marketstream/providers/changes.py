@@ -14,6 +14,11 @@ TRUST_DTYPE = np.dtype([("instrument", np.int32), ("venue", np.int16), ("provide
 """Who is trusted for a pair from now on, as codes of the Catalog; provider -1 is nobody."""
 
 
+def no_trust() -> np.ndarray:
+    """Return no row of TRUST_DTYPE."""
+    return np.empty(0, dtype=TRUST_DTYPE)
+
+
 class ChangeKind(StrEnum):
     """What was decided."""
 
@@ -39,7 +44,8 @@ class RegistryChange:
         kind: What was decided.
         provider: Whom it is about; for SWITCHED and RETURNED the one that is trusted from now on.
         ts: When, UTC ns.
-        status: What the provider is doing after it; DISABLED is not drained.
+        enabled: Whether that provider is drained after it.
+        status: What that provider is doing after it.
         trust: Pairs whose trusted provider changes, of TRUST_DTYPE.
         rows: What enters the next drain, of QUOTE_DTYPE: state rows of withdrawn prices, quotes of a reserve.
         events: What was told of it.
@@ -48,7 +54,8 @@ class RegistryChange:
     kind: ChangeKind
     provider: str
     ts: int
+    enabled: bool
     status: ProviderStatus
-    trust: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=TRUST_DTYPE))
+    trust: np.ndarray = field(default_factory=no_trust)
     rows: np.ndarray = field(default_factory=empty_quotes)
     events: tuple[MarketEvent, ...] = ()

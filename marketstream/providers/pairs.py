@@ -20,8 +20,7 @@ class Pairs:
     __slots__ = ("keys",)
 
     def __init__(self, codes: Iterable[tuple[int, int]] = ()) -> None:
-        packed = np.array([instrument << _VENUE_BITS | venue for instrument, venue in codes], dtype=np.int64)
-        self.keys = np.unique(packed)
+        self.keys = np.unique(np.array([key_of(*pair) for pair in codes], dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -46,6 +45,11 @@ class Pairs:
     def positions(self, rows: np.ndarray) -> np.ndarray:
         """Return the position of each quote row's pair; it must be among these."""
         return self.keys.searchsorted(keys_of(rows))
+
+
+def key_of(instrument: int, venue: int) -> int:
+    """Return a pair of codes packed into one number, whose order is that of the instruments, then the venues."""
+    return instrument << _VENUE_BITS | venue
 
 
 def keys_of(rows: np.ndarray) -> np.ndarray:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,7 +19,12 @@ from marketstream.market.catalog import Catalog
 from marketstream.market.events import Absence, MarketEvent, ProviderStatus, Topic
 from marketstream.market.quotes import QUOTE_DTYPE, QuoteState, empty_quotes
 from marketstream.providers.base import Fault, HealthReport, Provider
-from marketstream.providers.registry_entry import Entry, Fence, ProviderReport, Trust
+from marketstream.providers.changes import ChangeKind, RegistryChange, no_trust
+from marketstream.providers.failover import Moment, change_of, hand_over
+from marketstream.providers.fence import Fence
+from marketstream.providers.pairs import key_of
+from marketstream.providers.registry_entry import Entry, ProviderReport
+from marketstream.providers.trust import Trust
 
 __all__ = ["ProviderRegistry", "ProviderReport"]
 
@@ -29,39 +36,55 @@ _GAP_EVENT_EVERY_NS = 5 * SECOND_NS
 class ProviderRegistry:
     """Own the providers: add, remove, enable and disable them while the stream runs.
 
-    For each (instrument, venue) the registry trusts one provider: the first added that is enabled, not
-    FAULTED and lists the pair. Only its rows leave `drain`. A fence is around every call of a provider:
-    what it raises is counted and logged, and one that hangs in `start` or `stop` is given up after
-    `timeout_s`, so that no provider delays or poisons another.
+    For each (instrument, venue) the registry trusts one of the providers that list it, and only its rows leave
+    `drain`. The order in which they were added is the order of trust. When the trusted one is DEGRADED, FAULTED,
+    disabled or removed, the next healthy one takes over at the next `check_health`, or at once when the change was
+    made here; an earlier one is trusted again after it has been delivering for `failback_after_s` without a break.
+    Each such switch is one event of the topic PROVIDER_SWITCH with its cause and cost.
+
+    A fence is around every call of a provider: what it raises is counted and logged, and one that hangs in `start`,
+    `stop` or `check` is given up after `timeout_s`, so that no provider delays or poisons another.
 
     Threads: one lock guards all state, so `add`, `drain`, `report`, `check_health` and the look-ups may be
-    called from any thread. `remove`, `enable` and `disable` are coroutines of the loop that the providers
-    run on; from another thread hand them over with `submit(registry.disable("x"))`. Events are delivered
+    called from any thread. `remove`, `enable`, `disable` and the active checks are coroutines of the loop that the
+    providers run on; from another thread hand them over with `submit(registry.disable("x"))`. Events are delivered
     by the calling thread, outside the lock.
 
     Args:
         catalog: Gets every listing.
         clock: For time-outs and the stamps of events.
         on_event: Called with each fact; what it raises is logged and goes no further.
-        timeout_s: How long a provider may take to start or stop, seconds.
+        timeout_s: How long a provider may take to start, to stop or to be checked, seconds.
+        failback_after_s: How long an earlier provider must have been delivering to be trusted again, seconds.
     """
+
+    on_change: Callable[[RegistryChange], None] | None = None
+    """Told of every decision in order, inside the lock, for a recording; it must not wait."""
 
     def __init__(
         self,
         catalog: Catalog,
         clock: Clock,
-        on_event: Callable[[MarketEvent], None],
+        on_event: Callable[[MarketEvent], object],
         *,
         timeout_s: float = 5.0,
+        failback_after_s: float = 30.0,
     ) -> None:
+        if not 0 <= failback_after_s < math.inf:
+            raise InvalidInputError(f"failback_after_s must be >= 0 and finite, was {failback_after_s}")
         self.catalog = catalog
         self.clock = clock
         self._on_event = on_event
         self._fence = Fence(clock, timeout_s)
         self._lock = threading.RLock()
         self._entries: dict[str, Entry] = {}
-        self._removed_rows: list[np.ndarray] = []
-        self._trust = Trust(catalog)
+        self._trust = Trust()
+        # Trust is settled lazily: not seated after a provider came or went, not settled after anything it hangs on.
+        self._seated = self._settled = True
+        self._follows = False
+        self._entering: list[np.ndarray] = []
+        self._untold: list[MarketEvent] = []
+        self._failback_s = failback_after_s
         self._running = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._last_now = 0
@@ -92,8 +115,12 @@ class ProviderRegistry:
 
     def trusted(self, instrument: str, venue: str) -> str | None:
         """Return the name of the provider trusted for a pair; None when nobody delivers it."""
+        key = key_of(self.catalog.code(instrument), self.catalog.venue_code(venue))
         with self._lock:
-            return self._trust.name_of(instrument, venue)
+            self._settle(self.clock.now_ns())
+            holder = self._trust.holder(key)
+        self._tell_all()
+        return None if holder is None else holder.name
 
     def add(self, provider: Provider, *, enabled: bool = True) -> None:
         """Take in a provider; it is started by `start`, or by `enable` when the registry runs already.
@@ -107,22 +134,23 @@ class ProviderRegistry:
             provider.attach(self.catalog)
             # A provider that arrives while the stream runs waits for `enable`: starting it needs the loop.
             active = enabled and not self._running
-            self._entries[provider.name] = Entry(provider, enabled=active)
             if not active:
                 provider.status = ProviderStatus.DISABLED
-            self._trust.settle(self._entries.values())
-        self._tell(Topic.PROVIDER_STATUS, provider.name, f"added, {provider.status.value}")
+            entry = self._entries[provider.name] = Entry(provider, enabled=active)
+            self._seated = self._settled = False
+            self._note(ChangeKind.ADDED, entry, f"added, {provider.status.value}")
+        self._tell_all()
 
     async def remove(self, name: str) -> None:
         """Stop a provider and forget it; its pairs are told CLOSED in the next drain."""
         with self._lock:
             entry = self._entry(name)
-            self._withdraw(entry, QuoteState.CLOSED)
-            entry.enabled = False
+            self._bar(entry, "removed", QuoteState.CLOSED, ProviderStatus.STOPPED)
             del self._entries[name]
-            self._trust.settle(self._entries.values())
+            self._seated = False
+            self._note(ChangeKind.REMOVED, entry, "removed")
+        self._tell_all()
         await self._stop(entry, ProviderStatus.STOPPED)
-        self._tell(Topic.PROVIDER_STATUS, name, "removed")
 
     async def enable(self, name: str) -> None:
         """Start a provider that was disabled or has faulted; nothing happens when it is running."""
@@ -133,13 +161,17 @@ class ProviderRegistry:
                 return
             entry.enabled = True
             entry.provider.status = ProviderStatus.READY
-            self._trust.settle(self._entries.values())
+            entry.admit()
+            self._settled = False
+            self._note(ChangeKind.ENABLED, entry)
         if faulted:
             # What is left of the run that failed must not meet the new one.
             await self._stop(entry, ProviderStatus.READY)
         if self._running:
             await self._start(entry)
-        self._tell(Topic.PROVIDER_STATUS, name, f"enabled, {entry.provider.status.value}")
+        with self._lock:
+            self._note(ChangeKind.STATUS, entry, f"enabled, {entry.provider.status.value}")
+        self._tell_all()
 
     async def disable(self, name: str) -> None:
         """Stop a provider but keep it; its pairs are told SUSPENDED in the next drain."""
@@ -147,11 +179,10 @@ class ProviderRegistry:
             entry = self._entry(name)
             if not entry.enabled:
                 return
-            self._withdraw(entry, QuoteState.SUSPENDED)
-            entry.enabled = False
-            self._trust.settle(self._entries.values())
+            self._bar(entry, "disabled", QuoteState.SUSPENDED, ProviderStatus.DISABLED)
+            self._note(ChangeKind.DISABLED, entry, "disabled")
+        self._tell_all()
         await self._stop(entry, ProviderStatus.DISABLED)
-        self._tell(Topic.PROVIDER_STATUS, name, "disabled")
 
     def submit(self, change: Coroutine[Any, Any, _T]) -> Future[_T]:
         """Run `remove`, `enable` or `disable` on the registry's loop from another thread."""
@@ -163,7 +194,11 @@ class ProviderRegistry:
     def play_fault(self, name: str, fault: Fault, duration_s: float) -> None:
         """Tell a provider to play a fault; InvalidInputError when it cannot."""
         self._entry(name).provider.play_fault(fault, duration_s)
-        self._tell(Topic.PROVIDER_FAULT, name, f"plays {Fault(fault).value} for {duration_s:g} s")
+        message = f"plays {Fault(fault).value} for {duration_s:g} s"
+        with self._lock:
+            now = self.clock.now_ns()
+            self._untold.append(MarketEvent(ts=now, topic=Topic.PROVIDER_FAULT, subject=name, message=message))
+        self._tell_all()
 
     async def start(self) -> None:
         """Start every enabled provider side by side; one that fails or hangs is FAULTED, the others run."""
@@ -186,38 +221,84 @@ class ProviderRegistry:
         Every enabled provider is drained, so that one waiting in reserve has nothing old to say when it is
         trusted. Rows of equal time keep the order of the providers.
         """
-        gaps: list[str] = []
         with self._lock:
-            parts, self._removed_rows = self._removed_rows, []
+            self._settle(now)
+            parts, self._entering = self._entering, []
             for entry in self._entries.values():
                 if entry.enabled:
-                    rows = self._drain_one(entry, now)
-                    if len(rows):
-                        parts.append(self._trust.only(entry, rows))
-                        gaps += self._new_gap(entry, rows, now)
+                    parts.append(self._drain_one(entry, now))
             self._last_now = now
-        for name in gaps:
-            self._tell(Topic.FEED_GAP, name, "a gap in the sequence; prices wait for a snapshot", now)
+        self._tell_all()
         return _merged(parts)
 
     def check_health(self, now: int) -> dict[str, HealthReport]:
-        """Return each provider's health at `now` (UTC ns) and tell of every change of status."""
+        """Return each provider's health at `now` (UTC ns), tell of every change of status, and settle trust by it."""
         reports: dict[str, HealthReport] = {}
-        changes: list[tuple[str, str]] = []
+        tick, failback_ns = self.clock.monotonic_ns(), round(self._failback_s * SECOND_NS)
         with self._lock:
+            self._settle(now)
             for name, entry in self._entries.items():
-                report = self._health_of(entry, now)
-                reports[name] = report
-                if report.status is not entry.last_status:
-                    before = entry.last_status
-                    changes.append((name, f"{before.value} to {report.status.value}: {report.detail}"))
-                    entry.last_status = report.status
-                    if report.status is ProviderStatus.FAULTED:
-                        self._withdraw(entry, QuoteState.SUSPENDED)
-                    self._trust.settle(self._entries.values())
-        for name, message in changes:
-            self._tell(Topic.PROVIDER_STATUS, name, message, now)
+                report = reports[name] = self._health_of(entry, now)
+                if entry.judge(report, tick, failback_ns):
+                    self._settled = False
+                if report.status is not entry.last_status and not self._follows:
+                    before, entry.last_status = entry.last_status, report.status
+                    message = f"{before.value} to {report.status.value}: {report.detail}"
+                    self._note(ChangeKind.STATUS, entry, message, now)
+            self._settle(now)
+        self._tell_all()
         return reports
+
+    async def check(self, name: str) -> HealthReport:
+        """Check one provider actively and return what was found; NotFoundError when there is none of that name.
+
+        One that fails or takes longer than the time-out is reported DEGRADED with ERROR. What is found moves no trust:
+        that is for the regular `check_health`.
+        """
+        return (await self._check([self._entry(name)], self.clock.now_ns()))[0]
+
+    async def check_all(self, now: int) -> dict[str, HealthReport]:
+        """Check every provider actively at `now` (UTC ns), side by side, none longer than the time-out.
+
+        A provider that is not enabled is not asked; its report says that it does not run.
+        """
+        with self._lock:
+            entries = list(self._entries.values())
+        found = await self._check(entries, now)
+        return {entry.name: report for entry, report in zip(entries, found, strict=True)}
+
+    def enact(self, change: RegistryChange) -> None:
+        """Carry out a recorded change without judging anything.
+
+        From the first call on this registry decides nothing by itself: neither health checks nor providers that come
+        or go move trust. The providers must have been added before, in the recorded order. `on_change` is not told.
+        """
+        with self._lock:
+            entry = self._entry(change.provider)
+            self._follows = True
+            self._seat()
+            self._carry_out(change)
+            if change.kind is ChangeKind.REMOVED:
+                del self._entries[change.provider]
+                self._seated = False
+            entry.enabled = change.enabled
+            entry.provider.status = entry.last_status = change.status
+        self._tell_all()
+
+    def standing(self) -> tuple[RegistryChange, ...]:
+        """Return the changes that bring another registry of the same providers, in the same order, to where this is."""
+        with self._lock:
+            now = self.clock.now_ns()
+            self._settle(now)
+            changes = []
+            entering = _merged(self._entering)
+            for entry in self._entries.values():
+                kind = ChangeKind.ENABLED if entry.enabled else ChangeKind.DISABLED
+                change = _change(kind, entry, now, trust=self._trust.held_by(entry), rows=entering)
+                changes.append(change)
+                entering = empty_quotes()
+        self._tell_all()
+        return tuple(changes)
 
     def report(self, now: int) -> list[ProviderReport]:
         """Return every provider's status and statistics at `now` (UTC ns)."""
@@ -237,18 +318,23 @@ class ProviderRegistry:
             rows = entry.provider.drain(now)
             if not isinstance(rows, np.ndarray) or rows.dtype != QUOTE_DTYPE:
                 raise InvalidInputError("collect must return rows of QUOTE_DTYPE")
+            passed = entry.passed(rows)
         except Exception as error:  # noqa: BLE001 - the fence around one provider
             entry.failed(error, "drain")
             return empty_quotes()
         entry.drained(now)
-        return rows
+        if len(rows):
+            self._look_for_gap(entry, rows, now)
+        return passed
 
-    def _new_gap(self, entry: Entry, rows: np.ndarray, now: int) -> list[str]:
+    def _look_for_gap(self, entry: Entry, rows: np.ndarray, now: int) -> None:
         if not np.any(rows["state"] == QuoteState.GAP):
-            return []
+            return
         news = entry.last_gap_ns is None or now - entry.last_gap_ns > _GAP_EVENT_EVERY_NS
         entry.last_gap_ns = now
-        return [entry.provider.name] if news else []
+        if news:
+            message = "a gap in the sequence; prices wait for a snapshot"
+            self._untold.append(MarketEvent(ts=now, topic=Topic.FEED_GAP, subject=entry.name, message=message))
 
     def _health_of(self, entry: Entry, now: int) -> HealthReport:
         try:
@@ -262,36 +348,133 @@ class ProviderRegistry:
                 age_s=None,
             )
 
+    async def _check(self, entries: Sequence[Entry], now: int) -> list[HealthReport]:
+        asked = [entry for entry in entries if entry.enabled]
+        found = await self._fence.outcomes([partial(entry.provider.check, now) for entry in asked])
+        reports = {e.name: self._checked(e, outcome) for e, outcome in zip(asked, found, strict=True)}
+        with self._lock:
+            return [reports.get(entry.name) or self._health_of(entry, now) for entry in entries]
+
+    def _checked(self, entry: Entry, outcome: HealthReport | BaseException) -> HealthReport:
+        if isinstance(outcome, HealthReport):
+            return entry.with_failure(outcome)
+        error = (
+            outcome
+            if isinstance(outcome, BaseException)
+            else InvalidInputError(f"check must return a HealthReport, was {type(outcome).__name__}")
+        )
+        return HealthReport(
+            status=ProviderStatus.DEGRADED, absence=Absence.ERROR, detail=entry.count(error, "check"), age_s=None
+        )
+
     async def _start(self, entry: Entry) -> None:
         async with entry.turn:
             # It may have been switched off while an earlier change had its turn.
             if not entry.enabled:
                 return
             entry.restart()
-            if not await self._fence.within_time(entry, entry.provider.start, "start"):
-                entry.provider.status = ProviderStatus.FAULTED
-            entry.last_status = entry.provider.status
-        with self._lock:
-            self._trust.settle(self._entries.values())
-        self._tell(Topic.PROVIDER_STATUS, entry.provider.name, f"started, {entry.provider.status.value}")
+            started = await self._within_time(entry, entry.provider.start, "start")
+            with self._lock:
+                if not started:
+                    entry.provider.status = ProviderStatus.FAULTED
+                    if entry.enabled:
+                        entry.bar(entry.failure, QuoteState.SUSPENDED)
+                entry.last_status = entry.provider.status
+                self._settled = False
+                self._note(ChangeKind.STATUS, entry, f"started, {entry.provider.status.value}")
+        self._tell_all()
 
     async def _stop(self, entry: Entry, status: ProviderStatus) -> None:
         async with entry.turn:
-            await self._fence.within_time(entry, entry.provider.stop, "stop")
+            await self._within_time(entry, entry.provider.stop, "stop")
             entry.provider.status = entry.last_status = status
 
-    def _withdraw(self, entry: Entry, state: QuoteState) -> None:
-        # First in the next drain, so that another provider's quotes for the same pair come after.
-        self._removed_rows.append(self._trust.withdraw(entry, state, self._last_now))
+    async def _within_time(self, entry: Entry, work: Callable[[], Coroutine[Any, Any, None]], what: str) -> bool:
+        (outcome,) = await self._fence.outcomes([work])
+        if outcome is not None:
+            entry.failed(outcome, what)
+        return outcome is None
 
-    def _tell(self, topic: Topic, subject: str, message: str, ts: int | None = None) -> None:
+    def _bar(self, entry: Entry, cause: str, withdrawal: QuoteState, status: ProviderStatus) -> None:
+        # At once, and before anything is awaited: its prices must not stay.
+        self._settle(self.clock.now_ns())
+        entry.bar(cause, withdrawal)
+        entry.enabled = False
+        entry.provider.status = entry.last_status = status
+        self._settled = False
+        self._settle(self.clock.now_ns())
+
+    def _seat(self) -> None:
+        if not self._seated:
+            self._seated = True
+            self._trust.seat(self._entries.values(), self._last_now)
+
+    def _settle(self, now: int) -> None:
+        self._seat()
+        if self._settled or self._follows:
+            return
+        self._settled = True
+        moment = Moment(now=now, drained_at=self._last_now, failback_s=self._failback_s)
+        for move in self._trust.moves():
+            change = change_of(move, self.catalog, moment)
+            self._carry_out(change)
+            hand_over(move, change.rows)
+            self._record(change)
+
+    def _carry_out(self, change: RegistryChange) -> None:
+        self._trust.assign(change.trust)
+        # First in the next drain, so that another provider's quotes for the same pair come after.
+        self._entering.append(change.rows)
+        if change.kind is not ChangeKind.ADDED:
+            # Of an arrival `add` has told, in a replay too.
+            self._untold += change.events
+
+    def _note(self, kind: ChangeKind, entry: Entry, message: str = "", ts: int | None = None) -> None:
         ts = self.clock.now_ns() if ts is None else ts
-        event = MarketEvent(ts=ts, topic=topic, subject=subject, message=message)
+        event = MarketEvent(ts=ts, topic=Topic.PROVIDER_STATUS, subject=entry.name, message=message)
+        change = _change(kind, entry, ts, events=(event,) if message else ())
+        self._untold += change.events
+        self._record(change)
+
+    def _record(self, change: RegistryChange) -> None:
+        if self.on_change is None:
+            return
         try:
-            self._on_event(event)
+            self.on_change(change)
         except Exception:
-            # The fence around the listener: its fault is not the registry's.
-            logger.error("a listener failed on %s", event, exc_info=True)
+            # The fence around the recorder: its fault is not the registry's.
+            logger.error("a recorder failed on a change: %s of %r", change.kind, change.provider, exc_info=True)
+
+    def _tell_all(self) -> None:
+        with self._lock:
+            events, self._untold = self._untold, []
+        for event in events:
+            try:
+                self._on_event(event)
+            except Exception:
+                # The fence around the listener: its fault is not the registry's.
+                logger.error("a listener failed on %s", event, exc_info=True)
+
+
+def _change(
+    kind: ChangeKind,
+    entry: Entry,
+    ts: int,
+    *,
+    trust: np.ndarray | None = None,
+    rows: np.ndarray | None = None,
+    events: tuple[MarketEvent, ...] = (),
+) -> RegistryChange:
+    return RegistryChange(
+        kind=kind,
+        provider=entry.name,
+        ts=ts,
+        enabled=entry.enabled,
+        status=entry.provider.status,
+        trust=no_trust() if trust is None else trust,
+        rows=empty_quotes() if rows is None else rows,
+        events=events,
+    )
 
 
 def _merged(parts: list[np.ndarray]) -> np.ndarray:

@@ -1,18 +1,15 @@
-"""What the registry keeps about one provider, and the fence around its start and stop."""
+"""What the registry keeps about one provider: how it fares, what it is trusted for, its newest rows."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from marketstream.clock import SECOND_NS, Clock
-from marketstream.errors import InvalidInputError
-from marketstream.market.catalog import Catalog
+from marketstream.clock import SECOND_NS
 from marketstream.market.events import Absence, ProviderStatus
 from marketstream.market.quotes import QuoteState, empty_quotes
 from marketstream.providers.base import Fault, HealthReport, Provider
@@ -57,6 +54,36 @@ class ProviderReport:
     faults: tuple[Fault, ...]
 
 
+class Newest:
+    """The newest row by pair of a provider that shares pairs with others, and what was last delivered of them.
+
+    Attributes:
+        rows: (n,) QUOTE_DTYPE by position in the provider's pairs; `ts_received` is 0 where none came.
+        price: (n,) last LIVE price, the mid where there are two sides; NaN where there was none.
+        delivered: (n,) int64, UTC ns: receipt of the newest row that left the registry, whoever sent it.
+    """
+
+    __slots__ = ("delivered", "price", "rows")
+
+    def __init__(self, n: int, delivered_at: int) -> None:
+        self.rows = empty_quotes(n)
+        self.price = np.full(n, np.nan)
+        self.delivered = np.full(n, delivered_at, dtype=np.int64)
+
+    def note(self, at: np.ndarray, rows: np.ndarray) -> None:
+        """Take in rows, in order of receipt, of the pairs at the positions `at`."""
+        # Of equal positions the last assignment stays, which is the newest row.
+        self.rows[at] = rows
+        live = rows["state"] == QuoteState.LIVE
+        bid, ask = rows["bid"][live], rows["ask"][live]
+        self.price[at[live]] = np.where(np.isnan(bid), ask, np.where(np.isnan(ask), bid, 0.5 * (bid + ask)))
+
+    def forget(self) -> None:
+        """Drop the rows of a run that has ended; what was delivered stays delivered."""
+        self.rows = empty_quotes(len(self.rows))
+        self.price[:] = np.nan
+
+
 class Entry:
     """One provider in the registry.
 
@@ -64,51 +91,173 @@ class Entry:
         enabled: Whether it is drained.
         last_status: What was last told of it.
         last_gap_ns: When it last had a gap, UTC ns.
-        turn: Held while it starts or stops, so that two changes do not mix.
+        available: Enabled and not FAULTED, so that it may deliver at all.
+        healthy: Available and not DEGRADED at the last check.
+        delivering: Healthy, with valid data no older than it may be.
+        proven: Delivering without a break for as long as it takes to be trusted again.
+        cause: Why it is not healthy, in words.
+        withdrawal: The state its prices are told when it becomes unavailable.
+        mine: By position in its pairs, whether it is trusted.
+        newest: Its newest rows; None where no other provider carries any of its pairs.
     """
+
+    __slots__ = (
+        "_counts",
+        "_failure",
+        "_turn",
+        "_well_since",
+        "available",
+        "cause",
+        "delivering",
+        "enabled",
+        "healthy",
+        "last_gap_ns",
+        "last_status",
+        "mine",
+        "n_instruments",
+        "n_mine",
+        "newest",
+        "proven",
+        "provider",
+        "venues",
+        "withdrawal",
+    )
 
     def __init__(self, provider: Provider, *, enabled: bool) -> None:
         self.provider = provider
         self.enabled = enabled
         self.last_status = provider.status
         self.last_gap_ns: int | None = None
-        self.turn = asyncio.Lock()
         listing = provider.listing()
         self.venues = tuple(v.id for v in listing.venues)
         self.n_instruments = len(listing.instruments)
+        self.mine = np.zeros(len(provider.pairs), dtype=np.bool_)
+        self.n_mine = 0
+        self.newest: Newest | None = None
+        self._turn: asyncio.Lock | None = None
         self._failure = ""
         # (now, quotes so far), one a second
-        self._counts: deque[tuple[int, int]] = deque(maxlen=_RATE_WINDOW + 1)
+        self._counts: deque[tuple[int, int]] | None = None
+        if enabled:
+            self.admit()
+        else:
+            self.bar("disabled", QuoteState.SUSPENDED)
 
-    def failed(self, error: BaseException, what: str) -> None:
-        """Count an exception, and log the first of a run of equal ones."""
+    @property
+    def name(self) -> str:
+        """Return the provider's name."""
+        return self.provider.name
+
+    @property
+    def turn(self) -> asyncio.Lock:
+        """Return the lock held while it starts or stops, so that two changes do not mix."""
+        if self._turn is None:
+            self._turn = asyncio.Lock()
+        return self._turn
+
+    def admit(self) -> None:
+        """Take it for healthy until a check says otherwise; whether it delivers has yet to be seen."""
+        self.available = self.healthy = True
+        self.delivering = self.proven = False
+        self.cause = ""
+        self.withdrawal = QuoteState.SUSPENDED
+        self._well_since: int | None = None
+
+    def bar(self, cause: str, withdrawal: QuoteState) -> None:
+        """Take it for unavailable; `withdrawal` is what its prices are told."""
+        self.available = self.healthy = self.delivering = self.proven = False
+        self.cause = cause
+        self.withdrawal = withdrawal
+        self._well_since = None
+
+    def judge(self, report: HealthReport, tick: int, failback_ns: int) -> bool:
+        """Take in a health check at `tick` (monotonic ns) and return whether trust has to be settled anew.
+
+        `failback_ns` is how long it must have been delivering to be proven.
+        """
+        if not self.enabled:
+            return False
+        before = (self.available, self.healthy, self.delivering, self.proven)
+        self.available = report.status is not ProviderStatus.FAULTED
+        self.healthy = self.available and report.status is not ProviderStatus.DEGRADED
+        self.delivering = self.healthy and report.age_s is not None and report.age_s <= self.provider.stale_after_s
+        self.cause = "" if self.healthy else report.detail
+        if not self.delivering:
+            self._well_since = None
+        elif self._well_since is None:
+            self._well_since = tick
+        self.proven = self._well_since is not None and tick - self._well_since >= failback_ns
+        return before != (self.available, self.healthy, self.delivering, self.proven)
+
+    def passed(self, rows: np.ndarray) -> np.ndarray:
+        """Return the rows of the pairs this provider is trusted for, and note what others carry too."""
+        whole = self.n_mine == len(self.mine)
+        if self.newest is None and whole:
+            return rows
+        at = self.provider.pairs.positions(rows)
+        mine = self.mine[at]
+        if self.newest is not None:
+            self.newest.note(at, rows)
+            self.newest.delivered[at[mine]] = rows["ts_received"][mine]
+        return rows if whole else rows[mine]
+
+    def share(self, *, shared: bool, delivered_at: int) -> None:
+        """Keep the newest rows if another provider carries some of the pairs; nothing before `delivered_at` is new."""
+        if not shared:
+            self.newest = None
+        elif self.newest is None:
+            self.newest = Newest(len(self.mine), delivered_at)
+
+    def trust(self, at: np.ndarray, *, trusted: bool) -> None:
+        """Set whether it is trusted for the pairs at the positions `at`."""
+        self.mine[at] = trusted
+        self.n_mine = int(np.count_nonzero(self.mine))
+
+    def count(self, error: BaseException, what: str) -> str:
+        """Count an exception, log the first of a run of equal ones, and return it in words."""
         self.provider.stats.errors += 1
         failure = f"{what} failed: {type(error).__name__}: {error}"
         if failure != self._failure:
             logger.error("provider %r: %s", self.provider.name, failure, exc_info=error)
-        self._failure = failure
+        return failure
+
+    def failed(self, error: BaseException, what: str) -> None:
+        """Count an exception that says that it does not work, until the next good drain."""
+        self._failure = self.count(error, what)
 
     def drained(self, now: int) -> None:
         """Note a good drain at `now` (UTC ns)."""
         self._failure = ""
+        if self._counts is None:
+            self._counts = deque(maxlen=_RATE_WINDOW + 1)
         if not self._counts or now - self._counts[-1][0] >= SECOND_NS:
             self._counts.append((now, self.provider.stats.quotes))
 
     def restart(self) -> None:
-        """Forget failures and rates of the run before."""
+        """Forget failures, rates and rows of the run before."""
         self._failure = ""
-        self._counts.clear()
+        self._counts = None
+        if self.newest is not None:
+            self.newest.forget()
+
+    @property
+    def failure(self) -> str:
+        """Return what failed last, in words; empty after a good drain."""
+        return self._failure
 
     def rate(self) -> float:
         """Return good quotes per second over the last 10 s; 0 before two seconds have passed."""
-        if len(self._counts) < 2 or not self.enabled:
+        if self._counts is None or len(self._counts) < 2 or not self.enabled:
             return 0.0
         (first, few), (last, many) = self._counts[0], self._counts[-1]
         return (many - few) * SECOND_NS / (last - first)
 
     def health(self, now: int) -> HealthReport:
         """Return the provider's own judgement, or its failure where it has one."""
-        report = self.provider.health(now)
+        return self.with_failure(self.provider.health(now))
+
+    def with_failure(self, report: HealthReport) -> HealthReport:
+        """Return a report of the provider with the failure the registry knows of, where there is one."""
         if not self._failure or not self.enabled:
             return report
         status = report.status if report.status is ProviderStatus.FAULTED else ProviderStatus.DEGRADED
@@ -136,89 +285,3 @@ class Entry:
             n_instruments=self.n_instruments,
             faults=self.provider.faults,
         )
-
-
-class Trust:
-    """Who is trusted for each (instrument, venue): the first that is enabled, not FAULTED and lists it."""
-
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-        # (K, V) provider codes, -1 for nobody
-        self._codes = np.zeros((0, 0), dtype=np.int16)
-
-    def settle(self, entries: Iterable[Entry]) -> None:
-        """Decide anew, given all entries in order of arrival."""
-        codes = np.full((self._catalog.n_instruments, self._catalog.n_venues), -1, dtype=np.int16)
-        for entry in reversed(list(entries)):
-            if entry.enabled and entry.provider.status is not ProviderStatus.FAULTED:
-                listed = entry.provider.listed
-                codes[: listed.shape[0], : listed.shape[1]][listed] = entry.provider.code
-        self._codes = codes
-
-    def name_of(self, instrument: str, venue: str) -> str | None:
-        """Return the provider trusted for a pair; None when nobody delivers it."""
-        k, v = self._catalog.code(instrument), self._catalog.venue_code(venue)
-        code = int(self._codes[k, v])
-        return None if code < 0 else self._catalog.providers[code]
-
-    def only(self, entry: Entry, rows: np.ndarray) -> np.ndarray:
-        """Return the rows of the pairs for which this provider is trusted."""
-        mine = self._codes[rows["instrument"], rows["venue"]] == entry.provider.code
-        return rows if mine.all() else rows[mine]
-
-    def withdraw(self, entry: Entry, state: QuoteState, ts: int) -> np.ndarray:
-        """Return a state row, received at `ts` (UTC ns), for each pair this provider is trusted for."""
-        pairs = np.argwhere(self._codes == entry.provider.code)
-        rows = empty_quotes(len(pairs))
-        rows["instrument"], rows["venue"] = pairs[:, 0], pairs[:, 1]
-        rows["provider"] = entry.provider.code
-        rows["state"] = state
-        rows["ts_event"] = rows["ts_received"] = ts
-        return rows
-
-
-class Fence:
-    """Let a provider's start or stop take its time, but no longer than `timeout_s` seconds of the clock."""
-
-    def __init__(self, clock: Clock, timeout_s: float) -> None:
-        if timeout_s <= 0:
-            raise InvalidInputError(f"timeout_s must be > 0, was {timeout_s}")
-        self._clock = clock
-        self._timeout_s = timeout_s
-        self._abandoned: set[asyncio.Task[None]] = set()
-
-    async def within_time(self, entry: Entry, work: Callable[[], Awaitable[None]], what: str) -> bool:
-        """Return whether `work` ended well; a failure or a time-out is counted against `entry`."""
-        task = asyncio.ensure_future(_run(work))
-        timer = asyncio.ensure_future(self._clock.sleep(self._timeout_s))
-        try:
-            await asyncio.wait({task, timer}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            timer.cancel()
-            if not task.done():
-                self._abandon(task)
-        error = self._outcome(task)
-        if error is not None:
-            entry.failed(error, what)
-        return error is None
-
-    def _outcome(self, task: asyncio.Task[None]) -> BaseException | None:
-        if not task.done():
-            return TimeoutError(f"took longer than {self._timeout_s:g} s")
-        return asyncio.CancelledError("was cancelled") if task.cancelled() else task.exception()
-
-    def _abandon(self, task: asyncio.Task[None]) -> None:
-        # One that ignores its cancellation is kept only so that the loop does not lose it.
-        task.cancel()
-        self._abandoned.add(task)
-        task.add_done_callback(self._forget)
-
-    def _forget(self, task: asyncio.Task[None]) -> None:
-        self._abandoned.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            logger.warning("a provider's task failed after it was given up", exc_info=task.exception())
-
-
-async def _run(work: Callable[[], Awaitable[None]]) -> None:
-    # Calls inside the task, so that what is raised before the first await is caught as well.
-    await work()

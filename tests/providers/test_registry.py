@@ -92,8 +92,13 @@ async def test_an_enabled_provider_is_trusted_again(desk: Desk) -> None:
     await desk.registry.disable("first")
     assert desk.registry.trusted("BTC-USD", "kraken") == "second"
     await desk.registry.enable("first")
-    assert desk.registry.trusted("BTC-USD", "kraken") == "first"
     assert first.status is ProviderStatus.RUNNING
+    assert desk.registry.trusted("BTC-USD", "kraken") == "second", "a start proves nothing yet"
+    for _ in range(32):
+        first.enqueue(desk.clock.now_ns())
+        desk.drain()
+        desk.registry.check_health(desk.clock.now_ns())
+    assert desk.registry.trusted("BTC-USD", "kraken") == "first"
     assert first.calls == ["start", "stop", "start"]
 
 
@@ -183,6 +188,7 @@ async def test_a_start_that_fails_is_faulted_and_not_trusted(desk: Desk, caplog:
     bad.raises_in = "nothing"
     await desk.registry.enable("bad")
     assert bad.status is ProviderStatus.RUNNING
+    await desk.registry.disable("good")
     assert desk.registry.trusted("BTC-USD", "kraken") == "bad"
 
 
