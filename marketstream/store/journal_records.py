@@ -39,6 +39,7 @@ class ProviderEntry(
     Attributes:
         name: Unique among the providers of one moment.
         kind: Kind of feed.
+        frames: Whether its inputs are a venue's frames, for its own decoder; else they are rows.
         options: Of that kind, enough to decode its frames; no addresses and no keys.
         stale_after_s: Silence after which it counts as degraded, seconds.
         enabled: Whether it was enabled when it came.
@@ -48,6 +49,7 @@ class ProviderEntry(
 
     name: str
     kind: str
+    frames: bool
     options: dict[str, Any]
     stale_after_s: float
     enabled: bool
@@ -82,6 +84,7 @@ class ChangeEntry(msgspec.Struct, frozen=True, array_like=True, tag="change", fo
         kind: What was decided.
         provider: Name of the provider it is about.
         ts: When, UTC ns.
+        enabled: Whether the provider is drained after it.
         status: What the provider is doing after it.
         trust: Pairs whose trusted provider changes, as rows of the registry's own type.
         rows: What enters the next cycle, as `pack_rows` packs them.
@@ -91,6 +94,7 @@ class ChangeEntry(msgspec.Struct, frozen=True, array_like=True, tag="change", fo
     kind: str
     provider: str
     ts: int
+    enabled: bool
     status: str
     trust: bytes
     rows: bytes

@@ -44,6 +44,7 @@ def one_of_each() -> list[Entry]:
         ProviderEntry(
             name="alder",
             kind="simulated",
+            frames=False,
             options={"a": [1]},
             stale_after_s=10.0,
             enabled=True,
@@ -52,7 +53,14 @@ def one_of_each() -> list[Entry]:
         ),
         InputEntry(provider=0, kind="frame", epoch=1, ts=2, key="", body=b"\x00\xff"),
         ChangeEntry(
-            kind="switched", provider="alder", ts=3, status="RUNNING", trust=b"abc", rows=b"", events=[{"a": 1}]
+            kind="switched",
+            provider="alder",
+            ts=3,
+            enabled=True,
+            status="RUNNING",
+            trust=b"abc",
+            rows=b"",
+            events=[{"a": 1}],
         ),
         KnobEntry(stage="fair_value", knob="method", value="median"),
         CycleEntry(now=4, monotonic=5, dispatched=True, digest=b"12345678"),

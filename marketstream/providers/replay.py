@@ -1,0 +1,116 @@
+"""Feeds without a connection: rows that were recorded, and the quotes of a file. The engine plays them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from marketstream.clock import SECOND_NS, Clock
+from marketstream.errors import InvalidInputError
+from marketstream.market.catalog import Catalog, Listing
+from marketstream.market.quotes import QUOTE_DTYPE, Refusal, empty_quotes
+from marketstream.providers.base import Input, InputKind, Provider
+from marketstream.providers.quote_files import QuoteFile
+
+
+class RecordedProvider(Provider):
+    """A provider whose rows were recorded after decoding, such as a simulated venue; nothing comes but by `replay`.
+
+    Args:
+        name: As recorded.
+        clock: Moved by the recording.
+        kind: As recorded, so that simulated prices are still called simulated.
+        listing: As recorded.
+        stale_after_s: As recorded, seconds.
+    """
+
+    kind = "recorded"
+
+    def __init__(self, *, name: str, clock: Clock, kind: str, listing: Listing, stale_after_s: float = 10.0) -> None:
+        super().__init__(name=name, clock=clock, stale_after_s=stale_after_s)
+        self.kind = kind
+        self._listing = listing
+        self._waiting: list[np.ndarray] = []
+
+    def listing(self) -> Listing:
+        """Return what was listed when it was recorded."""
+        return self._listing
+
+    async def stop(self) -> None:
+        """Forget what was not collected."""
+        self._waiting.clear()
+        await super().stop()
+
+    def collect(self, now: int) -> np.ndarray:
+        """Return the rows that were replayed since the last call."""
+        waiting, self._waiting = self._waiting, []
+        rows = np.concatenate([empty_quotes(), *waiting])
+        self.stats.frames += len(rows)
+        if self.tap is not None and len(rows):
+            self.tap(Input(provider=self.name, kind=InputKind.ROWS, epoch=0, ts=now, body=rows.tobytes()))
+        return rows
+
+    def replay(self, given: Input) -> None:
+        """Keep recorded rows for the next `collect`."""
+        if given.kind is not InputKind.ROWS or len(given.body) % QUOTE_DTYPE.itemsize:
+            raise InvalidInputError(f"{self.name!r} replays whole rows, was {given.kind} of {len(given.body)} bytes")
+        self._waiting.append(np.frombuffer(given.body, dtype=QUOTE_DTYPE))
+
+
+class QuoteFileProvider(Provider):
+    """The quotes of a file, each received at its own time. One provider carries all of the file's venues.
+
+    Args:
+        file: The quotes.
+        clock: Moved by the replay.
+    """
+
+    kind = "quotes"
+
+    def __init__(self, *, file: QuoteFile, clock: Clock) -> None:
+        limits = [venue.stale_after_s for venue in file.listing.venues]
+        super().__init__(name=file.path.name[:64], clock=clock, stale_after_s=max(limits))
+        self._file = file
+        self._rows = file.rows
+        self._taken = 0
+        for n in file.malformed.values():
+            self.stats.refuse(Refusal.MALFORMED, n)
+
+    def listing(self) -> Listing:
+        """Return the instruments and venues of the file."""
+        return self._file.listing
+
+    def attach(self, catalog: Catalog) -> None:
+        """Enter the listing into `catalog` and write its codes into the rows."""
+        super().attach(catalog)
+        listing = self._file.listing
+        instruments = np.array([catalog.code(i.id) for i in listing.instruments], dtype=np.int32)
+        venues = np.array([catalog.venue_code(v.id) for v in listing.venues], dtype=np.int16)
+        self._rows = self._file.rows.copy()
+        self._rows["instrument"] = instruments[self._file.rows["instrument"]]
+        self._rows["venue"] = venues[self._file.rows["venue"]]
+
+    def collect(self, now: int) -> np.ndarray:
+        """Return the quotes of the file up to `now` that were not returned before."""
+        end = int(np.searchsorted(self._rows["ts_received"], now, side="right"))
+        rows = self._rows[self._taken : end].copy()
+        self._taken = max(end, self._taken)
+        self.stats.frames += len(rows)
+        if self.tap is not None and len(rows):
+            self.tap(Input(provider=self.name, kind=InputKind.ROWS, epoch=0, ts=now, body=rows.tobytes()))
+        return rows
+
+
+def cycle_times(file: QuoteFile) -> np.ndarray:
+    """Return when a stream of this file has its cycles, UTC ns: at every time with quotes, and within gaps.
+
+    In a gap, empty cycles follow each other by the file's usual step until every quote is stale: then nothing
+    changes any more, and the next cycle is the one that ends the gap. After the last quote they go on likewise.
+    """
+    moments = np.unique(file.rows["ts_received"])
+    step = max(round(file.step_s * SECOND_NS), 1)
+    longest = max(round(venue.stale_after_s * SECOND_NS) for venue in file.listing.venues) + step
+    ends = np.append(moments[1:], moments[-1] + longest + 1)
+    n_empty = np.minimum((ends - moments - 1) // step, longest // step)
+    firsts = np.repeat(moments, n_empty + 1)
+    starts = np.repeat(np.cumsum(n_empty + 1) - (n_empty + 1), n_empty + 1)
+    return np.asarray(firsts + (np.arange(len(firsts)) - starts) * step, dtype=np.int64)
