@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -82,6 +84,19 @@ class Settings(BaseSettings):
     allocation_move: float = Field(
         0.02, ge=0.0, le=2.0, description="Allocations that moved by this sum of absolute weights are kept and told."
     )
+    llm: Literal["none", "mock", "openai"] = Field(
+        "none",
+        description="Who drafts the rationales before the narrator: nobody, the built-in mock, or a model behind any "
+        "server with OpenAI's chat completions.",
+    )
+    llm_base_url: str | None = Field(
+        None, description="Base URL of the model server, in place of OpenAI's own; ends before `/chat/completions`."
+    )
+    llm_model: str | None = Field(None, max_length=200, description="The model, as the server calls it.")
+    llm_api_key: SecretStr | None = Field(None, description="Key of the model server; local ones need none.")
+    llm_deadline_s: float = Field(
+        20.0, ge=1.0, le=300.0, description="Seconds that models may take for one text; then the narrator writes it."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
 
     @field_validator("binance_symbols", mode="before")
@@ -110,6 +125,44 @@ class Settings(BaseSettings):
             )
         return value
 
+    @field_validator("llm_base_url")
+    @classmethod
+    def _is_web_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            url = urlsplit(value)
+            usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+        except ValueError:
+            raise ValueError("llm_base_url must be an address such as http://127.0.0.1:11434/v1") from None
+        if not usable or url.username or url.query or url.fragment:
+            raise ValueError(
+                "llm_base_url must be an address such as http://127.0.0.1:11434/v1, without user, query or fragment"
+            )
+        return value.rstrip("/")
+
+    @field_validator("llm_api_key")
+    @classmethod
+    def _is_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        if not re.fullmatch(r"[!-~]{1,500}", value.get_secret_value()):
+            raise ValueError("llm_api_key must have 1 to 500 printable ASCII characters and no space")
+        return value
+
+    @model_validator(mode="after")
+    def _model_can_be_asked(self) -> Self:
+        if self.llm != "openai":
+            return self
+        if not self.llm_model:
+            raise ValueError("llm_model must name the model of the server, such as llama3.2, when llm is openai")
+        if self.llm_base_url is None and self.llm_api_key is None:
+            raise ValueError("llm_api_key is needed for OpenAI's own server; for another one set llm_base_url")
+        url = urlsplit(self.llm_base_url or "")
+        if url.scheme == "http" and self.llm_api_key is not None and not _is_loopback(url.hostname or ""):
+            raise ValueError("llm_base_url must be https when llm_api_key is set: over http anybody could read the key")
+        return self
+
     @model_validator(mode="after")
     def _two_ports(self) -> Self:
         if self.dashboard_port == self.api_port:
@@ -128,6 +181,13 @@ class Settings(BaseSettings):
         """Order the sources: arguments win over the environment, the environment over the file."""
         del dotenv_settings, file_secret_settings
         return init_settings, env_settings
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def load_settings(path: Path | None = None, **overrides: Any) -> Settings:

@@ -87,3 +87,60 @@ def test_a_bad_file_is_named(tmp_path: Path) -> None:
 def test_settings_cannot_change_after_they_were_read() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load_settings().seed = 3  # type: ignore[misc]
+
+
+def test_without_a_word_about_models_the_narrator_writes_alone() -> None:
+    settings = load_settings()
+    assert (settings.llm, settings.llm_base_url, settings.llm_model, settings.llm_api_key) == ("none", None, None, None)
+
+
+def test_a_key_of_a_model_server_is_shown_nowhere() -> None:
+    settings = load_settings(llm="openai", llm_model="gpt-4o-mini", llm_api_key="sk-canary")
+    assert "sk-canary" not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:11434/v1", "http://[::1]:8080/v1/", "http://localhost:1234/v1", "https://example.org/v1"]
+)
+def test_a_key_goes_to_loopback_or_over_https(url: str) -> None:
+    settings = load_settings(llm="openai", llm_model="m", llm_base_url=url, llm_api_key="sk-canary")
+    assert settings.llm_base_url == url.rstrip("/")
+
+
+KEYED = {"llm": "openai", "llm_model": "m", "llm_api_key": "sk-canary"}
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"llm": "poet"}, "llm"),
+        ({"llm": "openai", "llm_base_url": "http://127.0.0.1:11434/v1"}, "llm_model must name"),
+        ({"llm": "openai", "llm_model": "m"}, "llm_api_key is needed"),
+        (
+            {"llm": "openai", "llm_model": "m", "llm_base_url": "http://example.org/v1", "llm_api_key": "sk-canary"},
+            "https",
+        ),
+        (
+            {"llm": "openai", "llm_model": "m", "llm_base_url": "http://10.0.0.8/v1", "llm_api_key": "sk-canary"},
+            "https",
+        ),
+        ({"llm_base_url": "http://127.0.0.1.example.org:x/v1"}, "llm_base_url must be an address"),
+        ({"llm_base_url": "ftp://127.0.0.1/v1"}, "llm_base_url must be an address"),
+        ({"llm_base_url": "http://user:sk-canary@127.0.0.1/v1"}, "without user"),
+        ({"llm_base_url": "https://example.org/v1?key=sk-canary"}, "query"),
+        ({"llm_api_key": "sk-canary\r\nx-more: 1"}, "printable ASCII"),
+        ({"llm_api_key": "sk-canary-ü"}, "printable ASCII"),
+        ({"llm_deadline_s": 0.0}, "llm_deadline_s"),
+    ],
+)
+def test_a_model_that_cannot_be_asked_safely_is_refused_without_showing_the_key(
+    given: dict[str, object], why: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=why) as caught:
+        load_settings(**given)
+    assert "sk-canary" not in str(caught.value)
+
+
+def test_an_empty_key_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARKETSTREAM_LLM_API_KEY", "")
+    assert load_settings().llm_api_key is None
