@@ -21,12 +21,14 @@ def add(commands: Commands) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Print one line per provider."""
     from marketstream.clock import SystemClock
-    from marketstream.engine import declared_providers
+    from marketstream.engine.feeds import declarations_of, provider_factory
 
-    clock = SystemClock()
-    for provider, enabled in declared_providers(settings_of(chosen), clock, clock.now_ns()):
+    settings, clock = settings_of(chosen), SystemClock()
+    factory = provider_factory(settings, clock, clock.now_ns())
+    for declaration in declarations_of(settings):
+        provider = factory.build(declaration)
         listing = provider.listing()
         venues = ", ".join(venue.id for venue in listing.venues)
-        note = "" if enabled else " (disabled)"
+        note = "" if declaration.enabled else " (disabled)"
         print(f"{provider.name:<20} {provider.kind:<12} {len(listing.instruments):>4} instruments on {venues}{note}")
     return 0

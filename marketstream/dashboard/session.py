@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Coroutine
 from typing import Any
 
 import panel as pn
@@ -46,6 +48,8 @@ class Session:
         self.analysis = Analysis()
         self.choices = Choices()  # type: ignore[no-untyped-call]  # param's own initialiser is untyped
         self.faults = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
         self.paused: Snapshot | None = None
         self._engine = engine
         self._trail = trail
@@ -67,6 +71,7 @@ class Session:
             trail=trail,
             palette=self._palette,
             touch=self.touch,
+            run=self._run,
         )
         self.views: dict[str, View] = {view.title: view(context) for view in VIEWS}
         self.shell = Shell(list(self.views), choose=self.choose, pause=self.toggle_pause)
@@ -103,6 +108,9 @@ class Session:
         if self._callback is not None:
             self._callback.stop()
             self._callback = None
+        self._closed = True
+        for task in self._tasks:
+            task.cancel()
         self.knobs.close()
         self._palette.clear()
         self._layouts.clear()
@@ -143,6 +151,8 @@ class Session:
 
     def touch(self) -> None:
         """Show the present moment again at once, since something was chosen."""
+        if self._closed:
+            return
         self._shown = None
         self._tick()
 
@@ -154,6 +164,11 @@ class Session:
         """Freeze this page at the moment it shows, or let it go on; engine and other pages are not touched."""
         self.paused = self._engine.snapshot if self.paused is None else None
         self.touch()
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work, name="page")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _tick(self) -> None:
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from marketstream.engine.engine import Engine, connect
-from marketstream.engine.feeds import declared_providers
 from marketstream.engine.status import EngineStatus
 
-__all__ = ["Engine", "EngineStatus", "connect", "declared_providers"]
+__all__ = ["Engine", "EngineStatus", "connect"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,23 +11,25 @@ from streamz.dataframe import DataFrame as StreamingDataFrame
 
 from marketstream.analytics.analysis import Analysis, Snapshot
 from marketstream.clock import SECOND_NS, Clock, ManualClock, SystemClock
-from marketstream.engine.feeds import declared_providers
+from marketstream.engine.backbone import Backbone
+from marketstream.engine.feeds import Feeds, declarations_of, provider_factory
+from marketstream.engine.house import HouseHandler
 from marketstream.engine.status import EngineStatus
 from marketstream.errors import InvalidInputError, TransientError
 from marketstream.market.catalog import Catalog
 from marketstream.market.events import MarketEvent, Topic
-from marketstream.market.quotes import QuoteBatch
+from marketstream.market.handling import DeadLetter
 from marketstream.market.state import MarketState
 from marketstream.providers.base import Provider
 from marketstream.providers.registry import ProviderRegistry
 from marketstream.rationale.service import PortfolioRationaleService
 from marketstream.settings import Settings, load_settings
+from marketstream.store.repository import Store
 from marketstream.streaming.deltas import DeltaGraph
+from marketstream.streaming.detector import DeltaDetector
 from marketstream.streaming.streamer import MarketStreamer, StreamerState
 
 logger = logging.getLogger(__name__)
-
-KEPT_EVENTS = 200
 
 
 class Engine:
@@ -49,22 +50,27 @@ class Engine:
         self.settings = settings
         self.clock: Clock = SystemClock() if clock is None else clock
         self.catalog = Catalog()
-        self.house = Analysis()
         self.market: MarketState | None = None
-        self.snapshot: Snapshot | None = None
-        self._events: deque[MarketEvent] = deque(maxlen=KEPT_EVENTS)
         self._begin_ns = self.clock.now_ns() - settings.warmup_s * SECOND_NS
-        self.registry = ProviderRegistry(self.catalog, self.clock, self._events.append)
-        for provider, enabled in self._declared(providers):
-            self.registry.add(provider, enabled=enabled)
+        self._backbone = Backbone(settings, self.clock, lambda: self.market)
+        self.bus = self._backbone.bus
+        self.handlers = self._backbone.handlers
+        self.house = Analysis()
+        self._house = HouseHandler(
+            self.house, self.clock, interval_s=settings.analysis_interval_s, move=settings.allocation_move
+        )
+        self.handlers.add_analysis("house", self._house)
+        self.handlers.add_analysis("detector", DeltaDetector(z_min=settings.delta_z_min))
+        self.registry = ProviderRegistry(
+            self.catalog, self.clock, self.handlers.submit, failback_after_s=settings.failback_after_s
+        )
+        self.feeds = self._make_feeds(providers)
         self.graph = DeltaGraph(self.catalog, self._keep, window=settings.window, history_s=settings.history_s)
         self.streamer = self._make_streamer()
         self.rationale = PortfolioRationaleService(lambda: self.snapshot, self.clock)
         self._started_at: int | None = None
-        self._analysed_at: int | None = None
-        self._analysis_ms = 0.0
-        self._analysis_errors = 0
         self._warm = False
+        self._restored = False
         self._closed = False
         self._changing = asyncio.Lock()
         self._opening: asyncio.Task[None] | None = None
@@ -77,8 +83,18 @@ class Engine:
 
     @property
     def events(self) -> Sequence[MarketEvent]:
-        """Return the last 200 events, newest last."""
-        return tuple(self._events)
+        """Return the newest events that the bus remembers, newest last."""
+        return self.bus.history()
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """Return the newest snapshot of the house analysis; None before there is one."""
+        return self._house.snapshot
+
+    @property
+    def store(self) -> Store:
+        """Return what keeps events, allocations, texts and dead letters."""
+        return self._backbone.store
 
     @property
     def simulated(self) -> bool:
@@ -126,10 +142,24 @@ class Engine:
                 self._note("stopped")
 
     async def close(self) -> None:
-        """Stop for good and let go of the streamz graph."""
+        """Stop for good: what is on its way is kept first, then the store is closed and the streamz graph let go of."""
         self._closed = True
         await self.stop()
+        await self._backbone.close()
         self.graph.close()
+
+    async def replay_dead_letter(self, letter_id: str) -> DeadLetter:
+        """Hand a dead letter to its handler again and return how it stands after that.
+
+        Raises:
+            NotFoundError: There is no such letter, or its handler is gone.
+            InvalidInputError: It does not wait any more.
+        """
+        return await self._backbone.replay_dead_letter(letter_id)
+
+    async def discard_dead_letter(self, letter_id: str) -> DeadLetter:
+        """Give a dead letter up; it stays listed. Raises as `replay_dead_letter`."""
+        return await self._backbone.discard_dead_letter(letter_id)
 
     def pause(self) -> None:
         """Stop taking quotes into the stream; feeds stay connected."""
@@ -180,27 +210,10 @@ class Engine:
             n_instruments=self.catalog.n_instruments,
             n_venues=self.catalog.n_venues,
             n_providers=len(self.registry.names),
-            analysis_ms=self._analysis_ms,
+            analysis_ms=self._house.duration_ms,
             out_of_order=self.graph.kernel.out_of_order,
-            errors=loop.errors + self.graph.errors + self._analysis_errors,
+            errors=loop.errors + self.graph.errors + sum(report.errors for report in self.handlers.report()),
         )
-
-    def _declared(self, given: Iterable[Provider] | None) -> list[tuple[Provider, bool]]:
-        # Each feed to take in, with whether it is enabled.
-        return declared_providers(self.settings, self.clock, self._begin_ns, given)
-
-    def _make_streamer(self) -> MarketStreamer:
-        return MarketStreamer(
-            drain=self.registry.drain,
-            emit=self.graph.emit,
-            dispatch=self._dispatch,
-            clock=self.clock,
-            cycle_s=self.settings.cycle_s,
-        )
-
-    async def _open_feeds(self) -> None:
-        await self.registry.start()
-        await self._warm_up()
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> asyncio.Task[None] | None:
         # The task that starts, a new one if none is at it; None when the engine runs.
@@ -215,6 +228,7 @@ class Engine:
 
     async def _open(self) -> None:
         try:
+            await self._backbone.open()
             await self._open_feeds()
             self.streamer.start()
             await self.rationale.start()
@@ -248,34 +262,48 @@ class Engine:
             await asyncio.sleep(0)
         self._warm = True
 
-    async def _dispatch(self, batch: QuoteBatch) -> None:
-        interval = round(self.settings.analysis_interval_s * SECOND_NS)
-        if self.market is None or (self._analysed_at is not None and batch.now - self._analysed_at < interval):
-            return
-        self._analysed_at = batch.now
-        started = self.clock.monotonic_ns()
-        try:
-            self.snapshot = self.house.step(self.market)
-        except Exception:  # fence: the stream goes on, the last good snapshot stays with its time
-            self._analysis_errors += 1
-            logger.exception("the house analysis failed at cycle %d", self.market.sequence)
-        self._analysis_ms = (self.clock.monotonic_ns() - started) / 1e6
-
     async def _watch_health(self) -> None:
         while True:
             try:
                 self.registry.check_health(self.clock.now_ns())
+                await self._backbone.prune()
             except Exception:  # fence: a health check that fails is tried again
                 logger.exception("the health check failed")
             await self.clock.sleep(self.settings.health_interval_s)
+
+    def _make_feeds(self, given: Iterable[Provider] | None) -> Feeds:
+        return Feeds(
+            registry=self.registry,
+            factory=provider_factory(self.settings, self.clock, self._begin_ns),
+            store=lambda: self.store,
+            clock=self.clock,
+            on_event=self.handlers.submit,
+            declared=declarations_of(self.settings) if given is None else (),
+            given=given or (),
+        )
+
+    def _make_streamer(self) -> MarketStreamer:
+        return MarketStreamer(
+            drain=self.registry.drain,
+            emit=self.graph.emit,
+            dispatch=self.handlers.dispatch,
+            clock=self.clock,
+            cycle_s=self.settings.cycle_s,
+        )
+
+    async def _open_feeds(self) -> None:
+        # What an earlier run configured is applied once: a later start finds the registry as it was left.
+        if not self._restored:
+            await self.feeds.restore()
+            self._restored = True
+        await self.registry.start()
+        await self._warm_up()
 
     def _keep(self, market: MarketState) -> None:
         self.market = market
 
     def _note(self, what: str) -> None:
-        self._events.append(
-            MarketEvent(ts=self.clock.now_ns(), topic=Topic.ENGINE_STATUS, subject="engine", message=f"Stream {what}.")
-        )
+        self._backbone.tell(Topic.ENGINE_STATUS, "engine", f"Stream {what}.")
 
 
 def _log_failure(opening: asyncio.Task[None]) -> None:
@@ -292,9 +320,12 @@ def connect(profile: str = "demo", *, clock: Clock | None = None, **settings: An
         clock: A `ManualClock` makes a simulated profile repeatable.
         settings: Any other setting by its name, such as `seed=7`.
 
+    Nothing is left on disk unless `store_url` names a place.
+
     Raises:
         ConfigurationError: A setting cannot be used.
     """
-    engine = Engine(load_settings(profile=profile, **settings), clock=clock)
+    chosen = {"store_url": "memory", **settings}
+    engine = Engine(load_settings(profile=profile, **chosen), clock=clock)
     engine.start()
     return engine

@@ -15,7 +15,7 @@ import msgspec
 from marketstream.clock import Clock
 from marketstream.errors import ConfigurationError, InvalidInputError
 from marketstream.providers.base import Provider
-from marketstream.providers.simulated import SimulatedProvider, make_world
+from marketstream.providers.simulated import MAX_DELAY_S, SimulatedProvider, make_world
 from marketstream.providers.simulated_world import World
 from marketstream.providers.venues.binance import BinanceProvider
 from marketstream.settings import PROFILES
@@ -32,6 +32,7 @@ class SimulatedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     Attributes:
         world: `demo`, `null`, `planted` or `scale`.
         venue: Id of the venue in that world.
+        delay_s: How much later everything arrives than over the venue's fastest line, seconds, at most 60.
         seed: Of the world; the engine's seed unless given.
         n_instruments: Size of the world `scale`.
         n_venues: Size of the world `scale`.
@@ -39,6 +40,7 @@ class SimulatedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
     world: str
     venue: str
+    delay_s: Annotated[float, msgspec.Meta(ge=0, le=MAX_DELAY_S)] = 0.0
     seed: Annotated[int, msgspec.Meta(ge=0)] | None = None
     n_instruments: int | None = None
     n_venues: int | None = None
@@ -126,6 +128,15 @@ def profile_declarations(name: str) -> list[ProviderDeclaration]:
     return _declarations(_parse(data, ".toml", f"profile {name}"), f"profile {name}")
 
 
+def read_declaration(item: object, source: str) -> ProviderDeclaration:
+    """Return one provider of plain values, checked as strictly as a file; `source` is for messages.
+
+    Raises:
+        ConfigurationError: Something in it is unknown or of the wrong type; the message names the key.
+    """
+    return _declaration(item, 1, source)
+
+
 @dataclass(slots=True, kw_only=True)
 class ProviderFactory:
     """Make providers of declarations; simulated ones of the same world share it.
@@ -175,6 +186,7 @@ class ProviderFactory:
             world=world,
             venue=options.venue,
             stale_after_s=declaration.stale_after_s,
+            delay_s=options.delay_s,
         )
 
     def _binance(self, declaration: ProviderDeclaration, options: BinanceOptions) -> Provider:

@@ -185,29 +185,29 @@ async def test_it_can_be_built_and_started_where_no_loop_runs() -> None:
 async def test_a_stale_venue_leaves_the_consensus_and_says_so() -> None:
     engine = engine_for()
     await engine.run_for(1.0)
-    engine.registry.play_fault("alder", Fault.STALL, 60.0)
+    engine.registry.play_fault("damson", Fault.STALL, 60.0)
     await engine.run_for(15.0)
     assert engine.snapshot is not None
     row = engine.snapshot.fair.loc["BTC-USD"]
-    assert row["n_venues"] <= 3 and "alder: stale" in row["left_out"]
-    assert engine.registry.check_health(engine.clock.now_ns())["alder"].status == "DEGRADED"
+    assert row["n_venues"] <= 3 and "damson: stale" in row["left_out"]
+    assert engine.registry.check_health(engine.clock.now_ns())["damson"].status == "DEGRADED"
     await engine.close()
 
 
 async def test_a_provider_can_be_taken_out_and_put_back_while_the_stream_runs() -> None:
     engine = engine_for()
     await engine.run_for(1.0)
-    alder = engine.registry.get("alder")
-    await engine.registry.remove("alder")
+    damson = engine.registry.get("damson")
+    await engine.registry.remove("damson")
     await engine.run_for(1.0)
     assert engine.snapshot is not None and engine.market is not None
-    assert engine.market.books.loc[("BTC-USD", "alder"), "state"] == "CLOSED"
-    assert "alder: closed" in engine.snapshot.fair.loc["BTC-USD", "left_out"]
-    engine.registry.add(alder)
-    await engine.registry.enable("alder")
+    assert engine.market.books.loc[("BTC-USD", "damson"), "state"] == "CLOSED"
+    assert "damson: closed" in engine.snapshot.fair.loc["BTC-USD", "left_out"]
+    engine.registry.add(damson)
+    await engine.registry.enable("damson")
     await engine.run_for(2.0)
-    assert engine.market.books.loc[("BTC-USD", "alder"), "state"] == "LIVE"
-    assert "alder" not in engine.snapshot.fair.loc["BTC-USD", "left_out"]
+    assert engine.market.books.loc[("BTC-USD", "damson"), "state"] == "LIVE"
+    assert "damson" not in engine.snapshot.fair.loc["BTC-USD", "left_out"]
     await engine.close()
 
 
@@ -287,7 +287,7 @@ async def test_an_analysis_that_fails_stops_nothing_and_is_counted(
     monkeypatch.setattr(engine.house, "step", fail)
     await engine.run_for(2.0)
     assert engine.snapshot is good and engine.status().errors >= 3
-    assert "the house analysis failed" in caplog.text
+    assert "analysis 'house' failed" in caplog.text
     monkeypatch.undo()
     await engine.run_for(1.0)
     assert engine.snapshot is not good

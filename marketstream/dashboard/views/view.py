@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -51,6 +51,8 @@ class Context:
     palette: Palette
     touch: Callable[[], None]
     """Ask for a refresh soon."""
+    run: Callable[[Coroutine[Any, Any, None]], None]
+    """Run something that waits; it ends with the session."""
 
 
 class View(Protocol):
