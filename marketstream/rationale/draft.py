@@ -22,7 +22,7 @@ MAX_POINTS = 8
 MAX_RISKS = 4
 
 SLOT = re.compile(r"\{([^{}]*)\}")
-_ODD = re.compile(r"[^A-Za-z ,.;:'’()-]+(?: [^A-Za-z ,.;:'’()-]+)*")
+_ODD = re.compile(r"\S*[^A-Za-z ,.;:'’()-]\S*")
 _URL = re.compile(r"[A-Za-z]\.[A-Za-z]")
 _FENCE = re.compile(r"\s*```(?:json)?\s*(.*?)\s*```\s*", re.DOTALL)
 # "All 64 quotes are live" is held against the sheet by the verifier; no other word may stand for a number.
@@ -114,7 +114,7 @@ def check_draft(draft: RationaleDraft) -> list[Fault]:
 
     >>> faults = check_draft(RationaleDraft(headline="Up 3 %", points=("The risk rises to {portfolio.risk}.", "Hold.")))
     >>> [(fault.place, fault.words) for fault in faults]
-    [('headline', '3 %'), ('point 1', 'rises'), ('point 2', '')]
+    [('headline', '3'), ('point 1', 'rises'), ('point 2', '')]
     """
     faults = list(_faults("headline", draft.headline))
     for name, texts in (("point", draft.points), ("risk", draft.risks)):
