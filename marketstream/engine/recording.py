@@ -1,4 +1,4 @@
-"""Recorder: writes down what an engine takes in, so that replaying.py can play it again. The file is store/journal.py."""
+"""Recorder: writes down what an engine takes in, for replaying.py to play it again. The file is store/journal.py."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from marketstream.clock import SECOND_NS
 from marketstream.engine.digest import StreamDigest
 from marketstream.engine.engine import Engine
 from marketstream.errors import InvalidInputError
-from marketstream.market.events import MarketEvent, Topic, event_to_json
+from marketstream.market.events import Json, MarketEvent, Topic, event_to_json
 from marketstream.market.quotes import QUOTE_DTYPE, QuoteBatch
 from marketstream.providers.base import Input, InputKind, Provider
 from marketstream.providers.changes import ChangeKind, RegistryChange
@@ -124,7 +124,7 @@ class Recorder:
         self._journal = JournalWriter(path, _header(engine, self._knobs), fsync=fsync)
         self._archive = None if archive is None else QuoteArchive(archive, engine.catalog)
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recorder")
-        self._jobs: list[tuple[Future[None], int]] = []
+        self._jobs: list[tuple[Future[object], int]] = []
         self._attach()
 
     def status(self) -> RecordingStatus:
@@ -155,6 +155,8 @@ class Recorder:
         engine.registry.on_change = self._change
         for provider in engine.registry:
             self._enter(provider)
+        for change in engine.registry.standing():
+            self._change(change)
 
     def _detach(self) -> None:
         engine = self._engine
@@ -301,7 +303,7 @@ class Recorder:
         self._submit(self._journal.abandon, 0)
         now = self._engine.clock.now_ns()
         message = f"Recording ended: {why}. The stream goes on."
-        data = {"path": self.path.name, "error": why, "cycles": self._cycles}
+        data: dict[str, Json] = {"path": self.path.name, "error": why, "cycles": self._cycles}
         event = MarketEvent(ts=now, topic=Topic.ENGINE_STATUS, subject="recording", message=message, data=data)
         self._engine.handlers.submit(event)
 

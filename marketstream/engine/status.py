@@ -8,6 +8,33 @@ from marketstream.streaming.streamer import StreamerState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayStatus:
+    """How far a recording has been played.
+
+    Attributes:
+        name: Of the file.
+        speed: Seconds of the recording per second; infinite for as fast as it goes.
+        begin: Time of its first cycle, UTC ns.
+        end: Time of its last cycle, UTC ns.
+        position: Time of the newest cycle, UTC ns.
+        fraction: Share of the file that is behind it, 0..1.
+        cycles: Cycles made so far.
+        ended: Whether nothing is left to play.
+        diverged_at: Cycle before which what was computed differs from the recording; None while it is the same.
+    """
+
+    name: str
+    speed: float
+    begin: int
+    end: int
+    position: int
+    fraction: float
+    cycles: int
+    ended: bool
+    diverged_at: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineStatus:
     """How the engine fares.
 
@@ -29,6 +56,7 @@ class EngineStatus:
         analysis_ms: Time of the newest house analysis, ms.
         out_of_order: Rows older than the quote they would have replaced, and so left out.
         errors: Cycles, graph nodes and analyses that raised.
+        replay: How far a recording has been played; None where the stream is live.
     """
 
     state: StreamerState
@@ -48,3 +76,4 @@ class EngineStatus:
     analysis_ms: float
     out_of_order: int
     errors: int
+    replay: ReplayStatus | None = None
