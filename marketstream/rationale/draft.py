@@ -128,7 +128,7 @@ def check_draft(draft: RationaleDraft) -> list[Fault]:
 
 def _faults(place: str, text: str) -> Iterator[Fault]:
     # A slot parts two runs of words, so that no phrase reaches across it.
-    for words in SLOT.sub("\0", text).split("\0"):
+    for words in SLOT.split(text)[::2]:
         odd = _ODD.search(words)
         if odd:
             yield Fault(place=place, words=odd.group(), why="only letters and , . ; : ' ( ) - stand between slots")
