@@ -166,7 +166,7 @@ class EventBus:
         self._deliver_pending()
 
     async def handle(self, events: Sequence[MarketEvent]) -> None:
-        """Publish events that have an id, in order and each once: the effect handler that puts the bus behind a lane."""
+        """Publish events, which have ids here, in order and each once: the handler that puts the bus behind a lane."""
         for event in events:
             if event.id in self._handed:
                 continue
@@ -214,7 +214,8 @@ class EventBus:
         await end_tasks(tuple(self._tasks), self._clock, drain_s)
 
     def _start(self, subscription: Subscription) -> None:
-        if subscription.backlog is not None and self._loop is not None:
+        # By the time the loop comes to it, the subscription may be closed or the bus stopped.
+        if subscription.backlog is not None and self._loop is not None and subscription in self._subscriptions:
             task = subscription.backlog.start(subscription.deliver, subscription.name)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
