@@ -32,18 +32,18 @@ class SimulatedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     Attributes:
         world: `demo`, `null`, `planted` or `scale`.
         venue: Id of the venue in that world.
-        delay_s: How much later everything arrives than over the venue's fastest line, seconds, at most 60.
         seed: Of the world; the engine's seed unless given.
         n_instruments: Size of the world `scale`.
         n_venues: Size of the world `scale`.
+        delay_s: How much later everything arrives than over the venue's fastest line, seconds, at most 60.
     """
 
     world: str
     venue: str
-    delay_s: Annotated[float, msgspec.Meta(ge=0, le=MAX_DELAY_S)] = 0.0
     seed: Annotated[int, msgspec.Meta(ge=0)] | None = None
     n_instruments: int | None = None
     n_venues: int | None = None
+    delay_s: Annotated[float, msgspec.Meta(ge=0, le=MAX_DELAY_S)] = 0.0
 
 
 class BinanceOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

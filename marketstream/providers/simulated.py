@@ -23,6 +23,7 @@ from marketstream.providers.simulated_world import World
 
 _OUTCOME_TICK = 0.0001
 
+MAX_DELAY_S = 60.0
 JOIN_AFTER_S = 300
 """Seconds behind after which a feed joins with a snapshot in place of making all that it missed."""
 
@@ -41,17 +42,32 @@ class SimulatedProvider(Provider):
         world: The truth, shared with the other venues.
         venue: Id of the venue in the world.
         stale_after_s: Without a valid quote for this long, the provider counts as degraded.
+        delay_s: How much later everything arrives than over the venue's fastest line, seconds. Several providers of
+            one venue send the same quotes, each over a line of its own, and each plays its own faults.
     """
 
     kind = "simulated"
     _FAULTS: ClassVar[tuple[Fault, ...]] = tuple(Fault)
 
-    def __init__(self, *, name: str, clock: Clock, world: World, venue: str, stale_after_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        *,
+        name: str,
+        clock: Clock,
+        world: World,
+        venue: str,
+        stale_after_s: float = 10.0,
+        delay_s: float = 0.0,
+    ) -> None:
         super().__init__(name=name, clock=clock, stale_after_s=stale_after_s)
+        if not 0 <= delay_s <= MAX_DELAY_S:
+            raise InvalidInputError(f"delay_s must be 0 to {MAX_DELAY_S:g} seconds, was {delay_s}")
         self.world = world
         spec = world.spec.venue(venue)
         self._feed: Feed = AssetFeed(world, spec) if spec.kind is Kind.ASSET else OutcomeFeed(world, spec)
         self._faults = FaultPlayer(self._feed)
+        # The feed's own time runs `delay` behind; all below is in that time.
+        self._delay = round(delay_s * SECOND_NS)
         self._position: int | None = None
         self._joins = False
         self._replayed: list[np.ndarray] | None = None
@@ -84,7 +100,7 @@ class SimulatedProvider(Provider):
 
     def collect(self, now: int) -> np.ndarray:
         """Return what the venue sent up to `now`, with the faults put on; or what was replayed since."""
-        rows = self._made(now) if self._replayed is None else self._take_replayed()
+        rows = self._received(now) if self._replayed is None else self._take_replayed()
         self.stats.frames += len(rows)
         if self.tap is not None:
             # Also when there is none: a replay must know that nothing came.
@@ -106,11 +122,12 @@ class SimulatedProvider(Provider):
         report = super().health(now)
         if self.status not in (ProviderStatus.RUNNING, ProviderStatus.DEGRADED):
             return report
-        active = self._faults.active(now)
+        own = now - self._delay
+        active = self._faults.active(own)
         if Fault.DISCONNECT in active:
-            return self._lost(report, Absence.NO_DATA, "connection lost", Fault.DISCONNECT, now)
+            return self._lost(report, Absence.NO_DATA, "connection lost", Fault.DISCONNECT, own)
         if Fault.GAP in active:
-            return self._lost(report, Absence.GAP, "sequence gap, waiting for a snapshot", Fault.GAP, now)
+            return self._lost(report, Absence.GAP, "sequence gap, waiting for a snapshot", Fault.GAP, own)
         return report
 
     @property
@@ -120,7 +137,7 @@ class SimulatedProvider(Provider):
 
     def play_fault(self, fault: Fault, duration_s: float) -> None:
         """Play a fault on what is received from now on for `duration_s` seconds."""
-        begin = self.clock.now_ns() if self._position is None else self._position
+        begin = self.clock.now_ns() - self._delay if self._position is None else self._position
         self._faults.play(Fault(fault), begin, duration_s)
 
     def truth(self, now: int) -> dict[str, float]:
@@ -137,6 +154,11 @@ class SimulatedProvider(Provider):
     def _take_replayed(self) -> np.ndarray:
         parts, self._replayed = self._replayed or [], []
         return np.concatenate([empty_quotes(), *parts])
+
+    def _received(self, now: int) -> np.ndarray:
+        rows = self._made(now - self._delay)
+        rows["ts_received"] += self._delay
+        return rows
 
     def _made(self, now: int) -> np.ndarray:
         since = self._position

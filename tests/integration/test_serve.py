@@ -128,4 +128,4 @@ def test_providers_lists_what_a_profile_declares() -> None:
     done = run("providers", "--profile", "demo")
     assert done.returncode == 0
     lines = done.stdout.strip().splitlines()
-    assert len(lines) == 8 and all("simulated" in line and "instruments on" in line for line in lines)
+    assert len(lines) == 10 and all("simulated" in line and "instruments on" in line for line in lines)

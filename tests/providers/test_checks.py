@@ -12,9 +12,11 @@ from marketstream.providers.checks import CHECKS, ConformanceError, check_provid
 from marketstream.providers.simulated import SimulatedProvider, make_world
 
 
-def make_simulated(clock: ManualClock, venue: str = "alder", world: str = "demo") -> SimulatedProvider:
+def make_simulated(
+    clock: ManualClock, venue: str = "alder", world: str = "demo", delay_s: float = 0.0
+) -> SimulatedProvider:
     made = make_world(world, seed=7, start_ns=clock.now_ns())
-    return SimulatedProvider(name=venue, clock=clock, world=made, venue=venue)
+    return SimulatedProvider(name=venue, clock=clock, world=made, venue=venue, delay_s=delay_s)
 
 
 @pytest.mark.parametrize("world", ["demo", "null", "planted"])
@@ -22,6 +24,12 @@ def make_simulated(clock: ManualClock, venue: str = "alder", world: str = "demo"
 async def test_every_simulated_venue_conforms(venue: str, world: str) -> None:
     report = await check_provider(lambda clock: make_simulated(clock, venue, world), deterministic=True)
     assert report.passed == tuple(check.__name__ for check in CHECKS)  # type: ignore[attr-defined]
+    assert report.skipped == {}
+
+
+@pytest.mark.parametrize("delay_s", [0.06, 1.3])
+async def test_a_slower_line_to_a_venue_conforms_too(delay_s: float) -> None:
+    report = await check_provider(lambda clock: make_simulated(clock, delay_s=delay_s), deterministic=True)
     assert report.skipped == {}
 
 

@@ -146,7 +146,14 @@ def test_every_built_in_profile_can_be_built(name: str, factory: ProviderFactory
     declarations = profile_declarations(name)
     providers = [factory.build(d) for d in declarations]
     assert [p.name for p in providers] == [d.name for d in declarations]
-    assert len(providers) == (1 if name == "live" else 8)
+    venues = {p.listing().venues for p in providers}
+    n_reserves = 2 if name == "demo" else 0
+    assert (len(venues), len(providers)) == ((1, 1) if name == "live" else (8, 8 + n_reserves))
+
+
+def test_the_reserves_of_the_demo_come_after_all_whom_they_stand_in_for() -> None:
+    named = {d.name: i for i, d in enumerate(profile_declarations("demo"))}
+    assert named["alder"] < named["alder-reserve"] and named["tidemark"] < named["tidemark-reserve"]
 
 
 def test_an_unknown_profile_names_the_known_ones() -> None:

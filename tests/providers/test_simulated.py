@@ -168,3 +168,50 @@ def test_a_replay_refuses_what_are_no_rows() -> None:
         provider.replay(Input(provider="alder", kind=InputKind.FRAME, epoch=1, ts=START_NS))
     with pytest.raises(InvalidInputError, match="bytes each, had 7 bytes"):
         provider.replay(Input(provider="alder", kind=InputKind.ROWS, epoch=0, ts=START_NS, body=b"1234567"))
+
+
+def line(delay_s: float) -> SimulatedProvider:
+    """Return alder over a line that is so much slower, in a world of its own."""
+    clock, world = ManualClock(START_NS), make_world("demo", seed=7, start_ns=START_NS)
+    made = SimulatedProvider(name="line", clock=clock, world=world, venue="alder", delay_s=delay_s)
+    made.attach(Catalog())
+    return made
+
+
+def test_a_slower_line_brings_the_same_quotes_later() -> None:
+    fast, slow = line(0.0), line(0.25)
+    now = START_NS + 20 * SECOND_NS
+    expected, rows = fast.drain(now), slow.drain(now + SECOND_NS // 4)
+    assert np.array_equal(rows["ts_received"], expected["ts_received"] + SECOND_NS // 4)
+    for name in set(rows.dtype.names or ()) - {"ts_received"}:
+        assert np.array_equal(rows[name], expected[name], equal_nan=name in ("bid", "ask")), name
+
+
+def test_what_a_slower_line_brings_does_not_depend_on_how_often_it_is_drained() -> None:
+    often, seldom = line(0.25), line(0.25)
+    parts = [often.drain(START_NS + i * SECOND_NS // 10) for i in range(101)]
+    assert columns(np.concatenate(parts)) == columns(seldom.drain(START_NS + 10 * SECOND_NS))
+
+
+def test_two_lines_to_a_venue_play_their_faults_apart() -> None:
+    world, catalog, clock = make_world("demo", seed=7, start_ns=START_NS), Catalog(), ManualClock(START_NS)
+    first, second = (
+        SimulatedProvider(name=name, clock=clock, world=world, venue="alder", delay_s=delay_s)
+        for name, delay_s in (("alder", 0.0), ("alder-reserve", 0.06))
+    )
+    for provider in (first, second):
+        provider.attach(catalog)
+        provider.drain(START_NS + SECOND_NS)
+    first.play_fault(Fault.STALL, 5.0)
+    assert len(first.drain(START_NS + 5 * SECOND_NS)) == 0
+    assert len(second.drain(START_NS + 5 * SECOND_NS)) > 500
+    second.play_fault(Fault.GAP, 2.0)
+    gap = second.drain(START_NS + 7 * SECOND_NS)
+    assert set(gap["state"][gap["ts_received"] < START_NS + 7 * SECOND_NS].tolist()) == {QuoteState.GAP}
+    assert set(first.drain(START_NS + 7 * SECOND_NS)["state"].tolist()) == {QuoteState.LIVE}
+
+
+@pytest.mark.parametrize("delay_s", [-0.1, 60.1, float("nan")])
+def test_a_line_has_a_sensible_delay(delay_s: float) -> None:
+    with pytest.raises(InvalidInputError, match="delay_s must be 0 to 60 seconds"):
+        line(delay_s)
