@@ -5,7 +5,7 @@ STAMP := .venv/.made
 # uv is used where it is there; it must not fetch an interpreter of its own.
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: serve test lint types notebooks store-notebooks bench fuzz lock screenshots clean help
+.PHONY: serve test lint types notebooks store-notebooks bench fuzz soak lock screenshots clean help
 
 help:
 	@echo "make serve        start the dashboard and the API"
@@ -14,6 +14,7 @@ help:
 	@echo "make notebooks    run the notebooks against their stored outputs"
 	@echo "make bench        measure speed, beside peers; stores bench.json"
 	@echo "make fuzz         the long runs of the randomised tests"
+	@echo "make soak         50 hours of faults in virtual time, 100 killed processes"
 	@echo "make screenshots  make the pictures of the README anew (needs chromium)"
 	@echo "make lock         pin the dependencies of pyproject.toml anew (needs uv)"
 
@@ -59,6 +60,9 @@ bench: $(STAMP)
 fuzz: $(STAMP)
 	MARKETSTREAM_FUZZ=2000 $(BIN)/python -m pytest -s -q --timeout 7200 tests/rationale/test_narrator.py \
 		tests/rationale/test_detection.py
+
+soak: $(STAMP)
+	MARKETSTREAM_SOAK=50 $(BIN)/python -m pytest -s -q --timeout 7200 tests/virtual tests/history -m soak
 
 screenshots: $(STAMP)
 	$(BIN)/python docs/screenshots.py

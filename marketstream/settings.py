@@ -25,7 +25,7 @@ from marketstream.errors import ConfigurationError
 Profile = Literal["demo", "null", "planted", "live"]
 PROFILES: tuple[str, ...] = get_args(Profile)
 """Names of the built-in profiles."""
-OTHER_VARIABLES = frozenset({"MARKETSTREAM_TEST_DATA", "MARKETSTREAM_FUZZ"})
+OTHER_VARIABLES = frozenset({"MARKETSTREAM_TEST_DATA", "MARKETSTREAM_FUZZ", "MARKETSTREAM_SOAK"})
 """Variables of the test suite, which are no settings."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,14 @@ def shared_data() -> Path:
     if not path.is_dir():
         pytest.skip(f"{path} not present: recorded venue messages are kept outside the repository")
     return path
+
+
+@pytest.fixture(scope="session")
+def soak_figures() -> Iterator[dict[str, float]]:
+    """Collect figures of the long runs, printed when all are done."""
+    figures: dict[str, float] = {}
+    yield figures
+    print("\nsoak: " + ", ".join(f"{name} {figure:,}" for name, figure in figures.items()))
 
 
 def need_program(name: str, install: str) -> str:

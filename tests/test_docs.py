@@ -38,7 +38,7 @@ def test_every_setting_is_documented_with_its_default(name: str) -> None:
 
 def test_every_variable_in_the_documentation_exists() -> None:
     known = {f"MARKETSTREAM_{name.upper()}" for name in Settings.model_fields}
-    known |= {"MARKETSTREAM_TEST_DATA", "MARKETSTREAM_FUZZ", "MARKETSTREAM_"}
+    known |= {"MARKETSTREAM_TEST_DATA", "MARKETSTREAM_FUZZ", "MARKETSTREAM_SOAK", "MARKETSTREAM_"}
     for page in PAGES:
         for found in re.findall(r"MARKETSTREAM_[A-Z_]*", page.read_text(encoding="utf-8")):
             assert found in known, f"{page.name} names {found}"

@@ -1,7 +1,7 @@
 """Virtual time: an asyncio loop whose clock jumps to the next timer, so that an hour of waits takes seconds.
 
-`run(main(), seed=3)` is `asyncio.run` on such a loop. It has no sockets and no threads: connections and servers are made
-by virtual_network.py inside the loop, and libraries such as websockets and httpx2 run on it as they are.
+`run(main(), seed=3)` is `asyncio.run` on such a loop. It has no sockets and no threads: connections and servers are
+made by virtual_network.py inside the loop, and libraries such as websockets and httpx2 run on it as they are.
 
 What the seed decides is only what asyncio leaves open, so that every order seen here can happen in earnest:
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import numpy as np
 from hour import CYCLE_S, FEEDS, HEALTH_INTERVAL_S, STALE_AFTER_S, SYMBOLS, Cycle, Trace
@@ -108,7 +109,7 @@ def deaf_connections(trace: Trace) -> Complaints:
         for session in trace.sessions[feed]:
             end = trace.ended_at if session.link.left_at is None else session.link.left_at
             marks = [session.accepted_at, *(at for at in session.progress if at < end), end]
-            silence = max(after - before for before, after in zip(marks, marks[1:], strict=False))
+            silence = max(after - before for before, after in pairwise(marks))
             if silence > STALE_AFTER_S + SLACK_S:
                 found.append(f"{feed} kept a connection for {silence:.1f} s without data, up to {end:.1f} s")
     return found
@@ -154,7 +155,7 @@ def _steady(trace: Trace, feed: str, since: float, until: float) -> bool:
     """Tell whether a feed delivered all the time on one connection."""
     times = trace.delivered[feed]
     marks = [since, *times[bisect_right(times, since) : bisect_right(times, until)], until]
-    if since < 0 or max(b - a for a, b in zip(marks, marks[1:], strict=False)) > STEADY_S:
+    if since < 0 or max(b - a for a, b in pairwise(marks)) > STEADY_S:
         return False
     session = _sessions_between(trace.sessions[feed], until, until)[0]
     return session.accepted_at <= since and (session.link.left_at is None or session.link.left_at > until)

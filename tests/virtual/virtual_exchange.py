@@ -1,4 +1,4 @@
-"""A Binance of two gateways on the virtual network: one matching engine, real WebSocket and HTTP servers, faults on call.
+"""A Binance on the virtual network: one matching engine, gateways with real WebSocket and HTTP servers, faults on call.
 
 `Exchange` makes the prices and remembers every top of book it ever had. A `Gateway` sells them: its update ids are the
 engine's plus an offset of its own, which changes when it restarts.
