@@ -50,6 +50,7 @@ class Opened:
         except BaseException:
             self._let_go()
             raise
+        self.revision = schema.newest()
         self.statements = Statements(self._database.dialect)
         # Nothing is synced in memory, so there is nothing to share by waiting for company.
         wait_s = 0.0 if address.kind is StoreKind.MEMORY else GROUP_WAIT_S

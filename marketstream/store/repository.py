@@ -26,7 +26,7 @@ from marketstream.market.records import (
     StoredAnswer,
     StoreStatus,
 )
-from marketstream.store import reading, rows, schema
+from marketstream.store import reading, rows
 from marketstream.store.address import read_address
 from marketstream.store.columns import whole
 from marketstream.store.opened import Opened
@@ -117,7 +117,7 @@ class Store:
         return StoreStatus(
             kind=self._address.kind,
             location=self._address.location,
-            revision="" if opened is None else schema.newest(),
+            revision="" if opened is None else opened.revision,
             fallback=self._fallback,
             rows=report.rows,
             written=report.written,

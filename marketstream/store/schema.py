@@ -33,7 +33,7 @@ def newest() -> str:
 
 def current(connection: sa.Connection) -> str:
     """Return the revision of a database, BASE where it has none."""
-    return MigrationContext.configure(connection).get_current_revision() or BASE
+    return " and ".join(MigrationContext.configure(connection).get_current_heads()) or BASE
 
 
 def is_empty(connection: sa.Connection) -> bool:
