@@ -2,6 +2,7 @@
 
 In a test on the loop: `async with LoopbackVenue(recording) as venue`. For a program that runs as a process of
 its own: `with venue_thread(recording) as venue`, then give the program `venue.ws_url` and `venue.rest_url`.
+Kraken, on the same server, is in kraken_venue.py.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -93,6 +94,9 @@ def _lines(path: Path) -> list[str]:
     return gzip.decompress(path.read_bytes()).decode().splitlines()
 
 
+ServerT = TypeVar("ServerT", bound="LoopbackServer")
+
+
 @dataclass
 class Behaviour:
     """How the venue misbehaves; change it at any moment.
@@ -116,16 +120,15 @@ class Behaviour:
     autoplay: bool = False
 
 
-class LoopbackVenue:
-    """Serve one recording, or only what a test sends."""
+class LoopbackServer:
+    """A real WebSocket server with faults on demand; a subclass speaks a venue's language."""
 
-    def __init__(self, recording: Recording | None = None, *, clock: Clock | None = None) -> None:
+    path = "/"
+    """Where the stream is; another path is answered 404."""
+
+    def __init__(self, *, clock: Clock | None = None) -> None:
         self.clock = clock or SystemClock()
-        self.frames = recording.frames if recording else ()
-        self.snapshots: dict[str, bytes] = dict(recording.snapshots) if recording else {}
         self.behaviour = Behaviour()
-        self.rest_open = asyncio.Event()
-        self.rest_open.set()
         self._closing = asyncio.Event()
         self.requests: list[str] = []
         self.subscriptions: list[list[str]] = []
@@ -134,7 +137,7 @@ class LoopbackVenue:
         self._server: Server | None = None
         self._port = 0
 
-    async def __aenter__(self) -> LoopbackVenue:
+    async def __aenter__(self) -> Self:
         self._server = await serve(
             self._serve, "127.0.0.1", 0, process_request=self._request, compression=None, ping_interval=None,
             close_timeout=0.2,
@@ -144,7 +147,6 @@ class LoopbackVenue:
 
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
-        self.rest_open.set()
         self._closing.set()
         for socket in self._sockets:
             socket.transport.abort()
@@ -157,11 +159,6 @@ class LoopbackVenue:
         return f"ws://127.0.0.1:{self._port}"
 
     @property
-    def rest_url(self) -> str:
-        """The base address of the REST API, on the same port."""
-        return f"http://127.0.0.1:{self._port}"
-
-    @property
     def newest(self) -> ServerConnection:
         """The connection that subscribed last."""
         return self._sockets[-1]
@@ -170,15 +167,6 @@ class LoopbackVenue:
         """Send frames to one subscriber, by default the newest: a dict as JSON, bytes that are no text as such."""
         for frame in frames:
             await (to or self.newest).send(_text(frame))
-
-    async def play(self, *, speed: float | None = None, to: ServerConnection | None = None) -> None:
-        """Send the recording to one subscriber: at `speed` on the venue's clock, or at once."""
-        played = 0.0
-        for at, frame in self.frames:
-            if speed is not None:
-                await self.clock.sleep((at - played) / speed)
-                played = at
-            await self.send(frame, to=to)
 
     async def ping(self) -> None:
         """Send a ping and wait for its pong: the socket lives, whatever else does not."""
@@ -193,12 +181,9 @@ class LoopbackVenue:
         await self.newest.close(code)
 
     async def _request(self, connection: ServerConnection, request: Request) -> Response | None:
-        url = urlsplit(request.path)
         self.requests.append(request.path)
-        if url.path == "/api/v3/depth":
-            return await self._depth(parse_qs(url.query)["symbol"][0])
         self.dials += 1
-        if url.path != "/stream":
+        if urlsplit(request.path).path != self.path:
             return _answer(404, b"{}")
         if self.behaviour.silent_handshake:
             await self._closing.wait()
@@ -206,6 +191,57 @@ class LoopbackVenue:
         if self.behaviour.handshake_status is not None:
             return _answer(self.behaviour.handshake_status, b"{}", self.behaviour.rest_headers)
         return None
+
+    async def _serve(self, socket: ServerConnection) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            await self._welcome(socket)
+            async for message in socket:
+                await self._hear(socket, json.loads(message))
+
+    async def _welcome(self, socket: ServerConnection) -> None:
+        """Say what the venue says to whoever connects."""
+
+    async def _hear(self, socket: ServerConnection, request: Any) -> None:
+        """Answer one request."""
+        raise NotImplementedError
+
+
+class LoopbackVenue(LoopbackServer):
+    """Binance: serve one recording, or only what a test sends."""
+
+    path = "/stream"
+
+    def __init__(self, recording: Recording | None = None, *, clock: Clock | None = None) -> None:
+        super().__init__(clock=clock)
+        self.frames = recording.frames if recording else ()
+        self.snapshots: dict[str, bytes] = dict(recording.snapshots) if recording else {}
+        self.rest_open = asyncio.Event()
+        self.rest_open.set()
+
+    async def __aexit__(self, *error: object) -> None:
+        self.rest_open.set()
+        await super().__aexit__(*error)
+
+    @property
+    def rest_url(self) -> str:
+        """The base address of the REST API, on the same port."""
+        return f"http://127.0.0.1:{self._port}"
+
+    async def play(self, *, speed: float | None = None, to: ServerConnection | None = None) -> None:
+        """Send the recording to one subscriber: at `speed` on the venue's clock, or at once."""
+        played = 0.0
+        for at, frame in self.frames:
+            if speed is not None:
+                await self.clock.sleep((at - played) / speed)
+                played = at
+            await self.send(frame, to=to)
+
+    async def _request(self, connection: ServerConnection, request: Request) -> Response | None:
+        url = urlsplit(request.path)
+        if url.path != "/api/v3/depth":
+            return await super()._request(connection, request)
+        self.requests.append(request.path)
+        return await self._depth(parse_qs(url.query)["symbol"][0])
 
     async def _depth(self, symbol: str) -> Response:
         await self.rest_open.wait()
@@ -217,19 +253,14 @@ class LoopbackVenue:
             return _answer(400, b'{"code":-1121,"msg":"Invalid symbol."}')
         return _answer(200, body, behaviour.rest_headers)
 
-    async def _serve(self, socket: ServerConnection) -> None:
-        try:
-            async for message in socket:
-                request = json.loads(message)
-                self._sockets.append(socket)
-                self.subscriptions.append(request["params"])
-                if self.behaviour.acknowledge:
-                    await socket.send(json.dumps({"result": None, "id": request["id"]}))
-                if self.behaviour.autoplay:
-                    await self.play(to=socket)
-                    await self._keep_alive(socket)
-        except ConnectionClosed:
-            pass
+    async def _hear(self, socket: ServerConnection, request: Any) -> None:
+        self._sockets.append(socket)
+        self.subscriptions.append(request["params"])
+        if self.behaviour.acknowledge:
+            await socket.send(json.dumps({"result": None, "id": request["id"]}))
+        if self.behaviour.autoplay:
+            await self.play(to=socket)
+            await self._keep_alive(socket)
 
     async def _keep_alive(self, socket: ServerConnection) -> None:
         # An update that changes no level still says that the book stands.
@@ -300,17 +331,14 @@ async def plain_server() -> AsyncIterator[int]:
 
 
 @contextlib.contextmanager
-def venue_thread(recording: Recording, behaviour: Behaviour | None = None) -> Iterator[LoopbackVenue]:
-    """Run a venue on a loop of its own, so that a test without one can serve a program in another process.
-
-    By default it plays the recording to each subscriber and keeps the books alive afterwards.
-    """
-    ready: list[LoopbackVenue] = []
+def server_thread(make: Callable[[], ServerT]) -> Iterator[ServerT]:
+    """Run a server on a loop of its own, so that a test without one can serve a program in another process."""
+    ready: list[ServerT] = []
     started, finish = threading.Event(), threading.Event()
 
     async def run() -> None:
-        async with _opened(recording, behaviour) as venue:
-            ready.append(venue)
+        async with make() as server:
+            ready.append(server)
             started.set()
             await asyncio.get_running_loop().run_in_executor(None, finish.wait)
 
@@ -324,12 +352,17 @@ def venue_thread(recording: Recording, behaviour: Behaviour | None = None) -> It
         thread.join(10)
 
 
-@contextlib.asynccontextmanager
-async def _opened(recording: Recording, behaviour: Behaviour | None) -> AsyncIterator[LoopbackVenue]:
-    venue = LoopbackVenue(recording)
-    venue.behaviour = behaviour or Behaviour(autoplay=True)
-    async with venue:
-        yield venue
+def venue_thread(
+    recording: Recording, behaviour: Behaviour | None = None
+) -> contextlib.AbstractContextManager[LoopbackVenue]:
+    """Run Binance in a thread; by default it plays the recording to each subscriber and keeps its books alive."""
+
+    def make() -> LoopbackVenue:
+        venue = LoopbackVenue(recording)
+        venue.behaviour = behaviour or Behaviour(autoplay=True)
+        return venue
+
+    return server_thread(make)
 
 
 def _text(frame: bytes | str | dict[str, Any]) -> bytes | str:

@@ -141,6 +141,11 @@ class WebSocketTransport:
             task.cancel()
             await asyncio.wait({task})
 
+    async def send(self, request: str) -> None:
+        """Send one more frame on the open connection, for the feed's `attend`; without one nothing is sent."""
+        if self._socket is not None:
+            await self._socket.send(request)
+
     async def _run(self) -> None:
         while True:
             try:
