@@ -21,6 +21,7 @@ from marketstream.dashboard.tables import table_seed
 from marketstream.dashboard.theme import page_style, theme_config
 from marketstream.dashboard.trail import Trail
 from marketstream.dashboard.views.edges import EdgesView
+from marketstream.dashboard.views.events import EventsView
 from marketstream.dashboard.views.health import HealthView
 from marketstream.dashboard.views.markets import MarketsView
 from marketstream.dashboard.views.portfolio import PortfolioView
@@ -38,7 +39,7 @@ KNOB_EVERY_NS = 80_000_000
 """A slider that is dragged refreshes at once, but no more often than this."""
 PHONE_PX, WIDE_PX = 760, 1100
 """Below the first the table keeps few columns; from the second on the drawer is open at the start."""
-VIEWS: tuple[type[View], ...] = (MarketsView, EdgesView, PortfolioView, RationaleView, HealthView)
+VIEWS: tuple[type[View], ...] = (MarketsView, EdgesView, PortfolioView, RationaleView, HealthView, EventsView)
 
 
 class Session:

@@ -76,9 +76,13 @@ class Backbone:
         await self.bus.stop()
         await self.store.close()
 
+    def take(self, event: MarketEvent) -> None:
+        """Take in one fact: every lane that wants its topic gets it."""
+        self.handlers.submit(event)
+
     def tell(self, topic: Topic, subject: str, message: str) -> None:
         """Take in one fact of now."""
-        self.handlers.submit(MarketEvent(ts=self._clock.now_ns(), topic=topic, subject=subject, message=message))
+        self.take(MarketEvent(ts=self._clock.now_ns(), topic=topic, subject=subject, message=message))
 
     async def replay_dead_letter(self, letter_id: str) -> DeadLetter:
         """Hand a dead letter to its handler again and return how it stands after that.

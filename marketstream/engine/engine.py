@@ -15,6 +15,7 @@ from marketstream.engine.backbone import Backbone
 from marketstream.engine.feeds import Feeds, declarations_of, provider_factory
 from marketstream.engine.house import HouseHandler
 from marketstream.engine.status import EngineStatus
+from marketstream.engine.texts import make_rationale
 from marketstream.errors import InvalidInputError, TransientError
 from marketstream.market.catalog import Catalog
 from marketstream.market.events import MarketEvent, Topic
@@ -22,7 +23,6 @@ from marketstream.market.handling import DeadLetter
 from marketstream.market.state import MarketState
 from marketstream.providers.base import Provider
 from marketstream.providers.registry import ProviderRegistry
-from marketstream.rationale.service import PortfolioRationaleService
 from marketstream.settings import Settings, load_settings
 from marketstream.store.repository import Store
 from marketstream.streaming.deltas import DeltaGraph
@@ -67,7 +67,7 @@ class Engine:
         self.feeds = self._make_feeds(providers)
         self.graph = DeltaGraph(self.catalog, self._keep, window=settings.window, history_s=settings.history_s)
         self.streamer = self._make_streamer()
-        self.rationale = PortfolioRationaleService(lambda: self.snapshot, self.clock)
+        self.rationale = make_rationale(settings, self.clock, lambda: self.snapshot, self.handlers.submit)
         self._started_at: int | None = None
         self._warm = False
         self._restored = False
@@ -95,6 +95,11 @@ class Engine:
     def store(self) -> Store:
         """Return what keeps events, allocations, texts and dead letters."""
         return self._backbone.store
+
+    @property
+    def started_at(self) -> int | None:
+        """Return when the stream was started, UTC ns; None while it is stopped or starts."""
+        return self._started_at
 
     @property
     def simulated(self) -> bool:

@@ -16,7 +16,8 @@ from marketstream.engine import Engine
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=40))
 def test_rounded_parts_add_up_and_none_is_off_by_a_whole_step(parts: list[float]) -> None:
     rounded = rounded_parts(np.array(parts), 1)
-    assert rounded.sum() == pytest.approx(round(sum(parts), 1), abs=0.051)
+    # Within half a step of the true sum: 0.35 has two nearest tenths, and either will do.
+    assert abs(rounded.sum() - sum(parts)) <= 0.05 + 1e-9
     assert (np.abs(rounded - parts) <= 0.1 + 1e-9).all()
 
 

@@ -38,8 +38,9 @@ async def test_a_switch_follows_what_somebody_else_did(engine: Engine, session: 
 
 async def test_a_fault_from_the_menu_is_played(engine: Engine, session: Session) -> None:
     go_to(session, "Health")
-    name = engine.registry.names[0]
+    name = engine.registry.names[1]
     rows(session)[name].play({"label": "stall for 15 s"})
+    await engine.handlers.settle()
     assert any("stall" in event.message and event.subject == name for event in engine.events)
     await engine.run_for(14.0)
     session.touch()

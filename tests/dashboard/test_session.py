@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import weakref
 
@@ -29,7 +30,7 @@ async def test_a_look_without_news_changes_nothing(engine: Engine, session: Sess
     assert session.refresh()
 
 
-@pytest.mark.parametrize("tab", ["Markets", "Edges", "Portfolio", "Rationale", "Health"])
+@pytest.mark.parametrize("tab", ["Markets", "Edges", "Portfolio", "Rationale", "Health", "Events"])
 async def test_every_tab_shows_its_figures_and_no_fault(engine: Engine, session: Session, tab: str) -> None:
     words = go_to(session, tab)
     await engine.run_for(1.0)
@@ -125,6 +126,9 @@ async def test_nothing_of_a_closed_session_stays(engine: Engine) -> None:
         dead += [weakref.ref(thing) for thing in (session, session.analysis, session.choices, session.knobs)]
         end(session, document)
         del session, document
+    # What a page still asked the store for was cancelled with it, and ends at the loop's next turns.
+    for _ in range(5):
+        await asyncio.sleep(0)
     gc.collect()
     assert [ref() for ref in dead] == [None] * len(dead)
 
