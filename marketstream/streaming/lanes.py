@@ -176,15 +176,15 @@ class Lane:
             letters.append(self._letter)
             self._letter = None
             self._in_hand.popleft()
-            self._calls = 0
+        calls = self._calls if self._in_hand else 0
         left = [*self._in_hand, *(event for _, event in self._room.take(len(self._room)))]
         reason = TransientError("the handler ended before it came to this")
         for event in left:
             if event.is_control:
-                letters.append(self._to_letter(event, reason, self._calls))
+                letters.append(self._to_letter(event, reason, calls))
             else:
                 self._let_go += 1
-            self._calls = 0
+            calls = 0
         self._in_hand.clear()
         self._dead += len(letters)
         return letters
@@ -253,7 +253,6 @@ class Lane:
                 self._dead += 1
                 self._letter = None
             self._in_hand.popleft()
-            self._calls = 0
 
     async def _deal_with(self, event: MarketEvent, calls: int) -> tuple[HandlerResult, BaseException | None]:
         # One event until it has an outcome; `calls` were made with it already.
@@ -266,7 +265,8 @@ class Lane:
             spent_ms += ms
             if error is None or not passing(error) or self._calls >= self.spec.retry.max_attempts:
                 self._retrying = ""
-                return self._result(event, error, self._calls, spent_ms), error
+                calls, self._calls = self._calls, 0
+                return self._result(event, error, calls, spent_ms), error
             await self._pause(error, self._calls)
 
     async def _deal_with_replay(self, replay: _Replay) -> None:
