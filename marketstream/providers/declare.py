@@ -18,12 +18,15 @@ from marketstream.providers.base import Provider
 from marketstream.providers.simulated import MAX_DELAY_S, SimulatedProvider, make_world
 from marketstream.providers.simulated_world import World
 from marketstream.providers.venues.binance import BinanceProvider
+from marketstream.providers.venues.kraken import KrakenProvider
+from marketstream.providers.venues.symbols import MAX_SYMBOLS
 from marketstream.settings import PROFILES
 
 MAX_FILE_BYTES = 1_000_000
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 _Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
+_Symbols = Annotated[tuple[_Name, ...], msgspec.Meta(min_length=1, max_length=MAX_SYMBOLS)]
 
 
 class SimulatedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -55,14 +58,29 @@ class BinanceOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         rest_url: Base URL of the REST interface.
     """
 
-    symbols: Annotated[tuple[_Name, ...], msgspec.Meta(min_length=1, max_length=100)] | None = None
+    symbols: _Symbols | None = None
     ws_url: str | None = None
     rest_url: str | None = None
 
 
-KINDS: Mapping[str, type[SimulatedOptions] | type[BinanceOptions]] = {
+class KrakenOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Options of kind `kraken`.
+
+    Attributes:
+        symbols: Spot pairs such as `BTC/USD`.
+        ws_url: Address of the stream.
+    """
+
+    symbols: _Symbols | None = None
+    ws_url: str | None = None
+
+
+Options = SimulatedOptions | BinanceOptions | KrakenOptions
+
+KINDS: Mapping[str, type[Options]] = {
     "simulated": SimulatedOptions,
     "binance": BinanceOptions,
+    "kraken": KrakenOptions,
 }
 """Kinds of providers that can be declared, and their options."""
 
@@ -90,7 +108,7 @@ class ProviderDeclaration:
 
     name: str
     kind: str
-    options: SimulatedOptions | BinanceOptions
+    options: Options
     enabled: bool = True
     stale_after_s: float = 10.0
     source: str = "declaration"
@@ -120,7 +138,7 @@ def profile_declarations(name: str) -> list[ProviderDeclaration]:
     """Return the providers of a built-in profile.
 
     >>> [d.name for d in profile_declarations("live")]
-    ['binance']
+    ['binance', 'kraken']
     """
     if name not in PROFILES:
         raise ConfigurationError(f"unknown profile {name!r}; there are {', '.join(PROFILES)}")
@@ -163,8 +181,10 @@ class ProviderFactory:
         try:
             if isinstance(declaration.options, SimulatedOptions):
                 return self._simulated(declaration, declaration.options)
+            if isinstance(declaration.options, KrakenOptions):
+                return self._kraken(declaration, declaration.options)
             return self._binance(declaration, declaration.options)
-        except InvalidInputError as error:
+        except (InvalidInputError, ConfigurationError) as error:
             raise ConfigurationError(f"{declaration.source}: provider {declaration.name!r}: {error}") from None
 
     def _simulated(self, declaration: ProviderDeclaration, options: SimulatedOptions) -> Provider:
@@ -195,10 +215,20 @@ class ProviderFactory:
             "ws_url": self.binance_ws_url or options.ws_url,
             "rest_url": self.binance_rest_url or options.rest_url,
         }
-        given: dict[str, Any] = {key: value for key, value in chosen.items() if value is not None}
         return BinanceProvider(
-            name=declaration.name, clock=self.clock, stale_after_s=declaration.stale_after_s, **given
+            name=declaration.name, clock=self.clock, stale_after_s=declaration.stale_after_s, **_given(chosen)
         )
+
+    def _kraken(self, declaration: ProviderDeclaration, options: KrakenOptions) -> Provider:
+        chosen = _given(msgspec.structs.asdict(options))
+        return KrakenProvider(
+            name=declaration.name, clock=self.clock, stale_after_s=declaration.stale_after_s, **chosen
+        )
+
+
+def _given(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    # What nobody chose is left to the provider.
+    return {key: value for key, value in chosen.items() if value is not None}
 
 
 def _parse(data: bytes, suffix: str, source: str) -> object:

@@ -1,14 +1,18 @@
-"""`marketstream serve --profile live`, the very command, with a loopback venue behind it."""
+"""`marketstream serve --profile live`, the very command, with loopback venues behind it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from loopback_venue import final_tops, load_binance, small_recording, venue_thread
+from kraken_venue import KrakenVenue, kraken_thread
+from loopback_venue import LoopbackVenue, Recording, final_tops, load_binance, small_recording, venue_thread
 from running import Program, serve
+
+from marketstream.providers.declare import profile_declarations
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(90)]
 
@@ -29,53 +33,60 @@ def instrument_of(symbol: str) -> str:
     raise AssertionError(symbol)
 
 
+def live_feeds(folder: Path, binance: LoopbackVenue, recording: Recording, kraken: KrakenVenue) -> tuple[str, ...]:
+    """Return the arguments that open the feeds of the profile `live` on loopback: no test meets a real venue."""
+    feeds = {
+        "binance": {"symbols": recording.symbols, "ws_url": binance.ws_url, "rest_url": binance.rest_url},
+        "kraken": {"symbols": kraken.market.symbols, "ws_url": kraken.ws_url},
+    }
+    assert list(feeds) == [declaration.name for declaration in profile_declarations("live")]
+    path = folder / "feeds.json"
+    path.write_text(json.dumps({"providers": [{"name": n, "kind": n, "options": o} for n, o in feeds.items()]}))
+    return "--profile", "live", "--providers", str(path)
+
+
 @pytest.mark.parametrize("recorded", [True, False], ids=["recorded frames", "frames of our own"])
-def test_the_fair_values_of_a_live_feed_are_the_mids_of_its_one_venue(
-    recorded: bool, request: pytest.FixtureRequest
+def test_the_fair_values_of_live_feeds_are_the_mids_of_their_venues(
+    recorded: bool, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     recording = load_binance(request.getfixturevalue("shared_data")) if recorded else small_recording()
     tops = final_tops(recording)
     with (
         venue_thread(recording) as venue,
-        serve(
-            "--profile",
-            "live",
-            MARKETSTREAM_BINANCE_WS_URL=venue.ws_url,
-            MARKETSTREAM_BINANCE_REST_URL=venue.rest_url,
-            MARKETSTREAM_BINANCE_SYMBOLS=",".join(recording.symbols),
-        ) as program,
+        kraken_thread() as kraken,
+        serve(*live_feeds(tmp_path, venue, recording, kraken)) as program,
     ):
         expected = {instrument_of(symbol): 0.5 * (bid + ask) for symbol, (bid, ask) in tops.items()}
 
         def settled(answer: Any) -> bool:
             found = {row["instrument"]: row["fair"] for row in answer["rows"]}
-            return all(found.get(name) == pytest.approx(mid, rel=1e-9) for name, mid in expected.items())
+            followed = all(found.get(name) is not None for name in ("BTC-USD", "ETH-USD"))
+            return followed and all(found.get(name) == pytest.approx(mid, rel=1e-9) for name, mid in expected.items())
 
-        rows = until(program, "/markets", settled)["rows"]
-        assert {row["method"] for row in rows if row["instrument"] in expected} == {"single source"}
-        for row in rows:
+        rows = {row["instrument"]: row for row in until(program, "/markets", settled)["rows"]}
+        # Kraken's market moves on; dollars are another instrument than tethers.
+        assert rows.keys() == expected.keys() | {"BTC-USD", "ETH-USD"}
+        for symbol, (bid, ask) in kraken.market.tops().items():
+            assert rows[symbol.replace("/", "-")]["fair"] == pytest.approx(0.5 * (bid + ask), rel=1e-3)
+        assert {row["method"] for row in rows.values()} == {"single source"}
+        for row in rows.values():
             # One venue has nobody to agree with: the band is 25 basis points or wider.
             assert row["fair_sd"] >= 0.0025 * row["fair"] * (1 - 1e-9)
         status = program.get("/streaming/status")
         assert (status["profile"], status["simulated"]) == ("live", False)
-        (provider,) = program.get("/streaming/providers")["providers"]
-        assert (provider["name"], provider["status"]) == ("binance", "RUNNING")
+        providers = program.get("/streaming/providers")["providers"]
+        assert [(p["name"], p["status"]) for p in providers] == [("binance", "RUNNING"), ("kraken", "RUNNING")]
 
 
 @pytest.mark.browser
-def test_the_page_shows_the_same_fair_values(shared_data: Path, chromium: str) -> None:
+def test_the_page_shows_the_same_fair_values(shared_data: Path, tmp_path: Path, chromium: str) -> None:
     from playwright.sync_api import sync_playwright
 
     recording = load_binance(shared_data)
     with (
         venue_thread(recording) as venue,
-        serve(
-            "--profile",
-            "live",
-            MARKETSTREAM_BINANCE_WS_URL=venue.ws_url,
-            MARKETSTREAM_BINANCE_REST_URL=venue.rest_url,
-            MARKETSTREAM_BINANCE_SYMBOLS=",".join(recording.symbols),
-        ) as program,
+        kraken_thread() as kraken,
+        serve(*live_feeds(tmp_path, venue, recording, kraken)) as program,
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])

@@ -9,8 +9,9 @@ import pytest
 
 from marketstream.clock import ManualClock
 from marketstream.errors import ConfigurationError
+from marketstream.market.catalog import Catalog
 from marketstream.providers.declare import (
-    BinanceOptions,
+    KrakenOptions,
     ProviderFactory,
     SimulatedOptions,
     load_declarations,
@@ -18,6 +19,7 @@ from marketstream.providers.declare import (
 )
 from marketstream.providers.simulated import SimulatedProvider
 from marketstream.providers.venues.binance import BinanceProvider
+from marketstream.providers.venues.kraken import KrakenProvider
 from marketstream.settings import PROFILES
 
 GOOD = {"name": "alder", "kind": "simulated", "options": {"world": "demo", "venue": "alder"}}
@@ -68,8 +70,8 @@ def test_json_and_toml_mean_the_same(tmp_path: Path) -> None:
         (GOOD | {"name": ""}, r"provider ''.*length >= 1"),
         (GOOD | {"name": "a\u202eb"}, r"printable"),
         (
-            GOOD | {"kind": "kraken"},
-            r"provider 'alder': kind must be one of simulated, binance, was 'kraken'",
+            GOOD | {"kind": "krakn"},
+            r"provider 'alder': kind must be one of simulated, binance, kraken, was 'krakn'",
         ),
         (GOOD | {"enabled": "yes"}, r"`bool`, got `str`.*enabled"),
         (GOOD | {"stale_after_s": 0}, r"> 0.*stale_after_s"),
@@ -83,6 +85,8 @@ def test_json_and_toml_mean_the_same(tmp_path: Path) -> None:
         (GOOD | {"options": []}, r"options"),
         ({"name": "b", "kind": "binance", "options": {"symbols": []}}, r"'b': options.*symbols"),
         ({"name": "b", "kind": "binance", "options": {"symbols": "BTCUSDT"}}, r"'b': options.*symbols"),
+        ({"name": "k", "kind": "kraken", "options": {"symbols": []}}, r"'k': options.*symbols"),
+        ({"name": "k", "kind": "kraken", "options": {"rest_url": "x"}}, r"rest_url.*allowed keys: symbols, ws_url"),
         ("alder", r"provider number 1"),
     ],
 )
@@ -148,7 +152,7 @@ def test_every_built_in_profile_can_be_built(name: str, factory: ProviderFactory
     assert [p.name for p in providers] == [d.name for d in declarations]
     venues = {p.listing().venues for p in providers}
     n_reserves = 2 if name == "demo" else 0
-    assert (len(venues), len(providers)) == ((1, 1) if name == "live" else (8, 8 + n_reserves))
+    assert (len(venues), len(providers)) == ((2, 2) if name == "live" else (8, 8 + n_reserves))
 
 
 def test_the_reserves_of_the_demo_come_after_all_whom_they_stand_in_for() -> None:
@@ -204,12 +208,32 @@ def test_the_settings_override_what_a_binance_declaration_says() -> None:
     assert [s.symbol for s in provider.symbols] == ["ETHUSDT"]
 
 
-def test_the_live_profile_names_eight_symbols() -> None:
-    options = profile_declarations("live")[0].options
-    assert isinstance(options, BinanceOptions)
-    assert options.symbols is not None
-    assert len(options.symbols) == 8
-    assert options.symbols[:3] == ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+def test_the_live_profile_keeps_dollars_and_tethers_apart(factory: ProviderFactory) -> None:
+    catalog = Catalog()
+    for declaration in profile_declarations("live"):
+        factory.build(declaration).attach(catalog)
+    currencies = {i.id: i.quote_currency for i in catalog.instruments}
+    assert len(currencies) == 8 + 7
+    assert (currencies["BTC-USDT"], currencies["BTC-USD"]) == ("USDT", "USD")
+    assert [v.id for v in catalog.venues] == ["binance", "kraken"]
+
+
+def test_a_kraken_declaration_says_symbols_and_address(tmp_path: Path, factory: ProviderFactory) -> None:
+    options = {"symbols": ["BTC/USD", "ETH-EUR"], "ws_url": "ws://127.0.0.1:9/v2"}
+    (declaration,) = load_declarations(write(tmp_path, {"name": "k", "kind": "kraken", "options": options}))
+    assert declaration.options == KrakenOptions(symbols=("BTC/USD", "ETH-EUR"), ws_url="ws://127.0.0.1:9/v2")
+    provider = factory.build(declaration)
+    assert isinstance(provider, KrakenProvider)
+    assert [s.symbol for s in provider.symbols] == ["BTC/USD", "ETH/EUR"]
+
+
+@pytest.mark.parametrize("options", [{"symbols": ["what is this"]}, {"ws_url": "ws://ws.kraken.com/v2"}])
+def test_what_kraken_cannot_have_stops_the_build(
+    tmp_path: Path, factory: ProviderFactory, options: dict[str, object]
+) -> None:
+    (declaration,) = load_declarations(write(tmp_path, {"name": "k", "kind": "kraken", "options": options}))
+    with pytest.raises(ConfigurationError, match=r"feeds\.json: provider 'k': "):
+        factory.build(declaration)
 
 
 def test_a_single_declaration_builds_without_a_factory(tmp_path: Path) -> None:
