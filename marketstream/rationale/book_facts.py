@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from marketstream.market.allocation import AllocationStatus
-from marketstream.market.instruments import Kind
+from marketstream.market.instruments import Instrument, Kind
 from marketstream.market.rationale import PORTFOLIO
 from marketstream.rationale.sheet import SheetBuilder, apportion, rounded
 
@@ -44,6 +44,11 @@ class Book:
         """Return whether there are weights to speak of."""
         return self.allocation.status is AllocationStatus.OPTIMAL
 
+    @property
+    def has_risk(self) -> bool:
+        """Return whether the risk of the weights is known; of the house's it always is."""
+        return not self.sheet.given or bool(np.isfinite(self.allocation.risk))
+
     def _weights(self) -> None:
         self._exact = _percent(self._assets["target"])
         self._exact_before = _percent(self._assets["current"])
@@ -51,7 +56,8 @@ class Book:
         self.weight = pd.Series(apportion(self._exact, WEIGHT_DECIMALS), index=index)
         self.before = pd.Series(apportion(self._exact_before, WEIGHT_DECIMALS), index=index)
         change = np.round(self.weight.to_numpy() - self.before.to_numpy(), WEIGHT_DECIMALS) + 0.0
-        self.change = pd.Series(change, index=index)
+        # Of a caller's own book nobody knows what it was before.
+        self.change = pd.Series(np.zeros(len(index)) if self.sheet.given else change, index=index)
         self.risk_share = pd.Series(np.round(_percent(self._assets["contribution"]), 1) + 0.0, index=index)
         words = self._assets["binding"].fillna("").astype(str)
         self.limits = words.where(words != NO_TRADE, "")
@@ -96,15 +102,21 @@ class Book:
     def add_totals(self) -> None:
         """Add the facts of the book as a whole."""
         sheet, allocation = self.sheet, self.allocation
-        sheet.words(PORTFOLIO, "status", allocation.status.value, "allocation.status")
-        sheet.words(PORTFOLIO, "status_reason", allocation.reason, "allocation.reason")
+        if sheet.given:
+            sheet.flag(PORTFOLIO, "given", True, "portfolio_data")
+        else:
+            sheet.words(PORTFOLIO, "status", allocation.status.value, "allocation.status")
+            sheet.words(PORTFOLIO, "status_reason", allocation.reason, "allocation.reason")
         sheet.words(PORTFOLIO, "method", allocation.method, "allocation.method")
         sheet.count(PORTFOLIO, "n_held", int((self.weight > 0).sum()), "allocation.target > 0")
         if self.usable and len(self._assets):
             self._add_risk()
-            self._add_trades()
+            self._add_invested()
+            if not sheet.given:
+                self._add_trades()
             self._add_largest()
-        self._add_stake_totals()
+        if not sheet.given:
+            self._add_stake_totals()
 
     def _add_risk(self) -> None:
         sheet, a = self.sheet, self.allocation
@@ -123,11 +135,13 @@ class Book:
         sheet.add(PORTFOLIO, "turnover", a.turnover * 100, "%", "allocation.turnover", decimals=1)
         sheet.add(PORTFOLIO, "cost", a.cost * bps, "bps", "allocation.cost", decimals=1)
 
-    def _add_trades(self) -> None:
-        sheet = self.sheet
+    def _add_invested(self) -> None:
         total = rounded(float(self.weight.sum()), WEIGHT_DECIMALS)
         exact = float(self._exact.sum())
-        sheet.add(PORTFOLIO, "invested", total, "%", "sum of allocation.target", decimals=1, exact=exact)
+        self.sheet.add(PORTFOLIO, "invested", total, "%", "sum of allocation.target", decimals=1, exact=exact)
+
+    def _add_trades(self) -> None:
+        sheet = self.sheet
         sheet.count(PORTFOLIO, "n_trades", int((self.change != 0).sum()), "allocation.change rounded, not 0")
         sheet.count(PORTFOLIO, "n_up", int((self.change > 0).sum()), "allocation.change rounded, > 0")
         sheet.count(PORTFOLIO, "n_down", int((self.change < 0).sum()), "allocation.change rounded, < 0")
@@ -187,25 +201,31 @@ class Book:
         if instrument.kind is not Kind.ASSET:
             return
         at = self.weight.index.get_loc(instrument_id)
-        weight, before = float(self.weight[instrument_id]), float(self.before[instrument_id])
-        exact, exact_before = float(self._exact[at]), float(self._exact_before[at])
+        weight, exact = float(self.weight[instrument_id]), float(self._exact[at])
         sheet.add(instrument, "weight", weight, "%", "allocation.target", decimals=1, exact=exact)
+        if self.has_risk:
+            self._add_risk_share(instrument_id, weight)
+        if not sheet.given:
+            self._add_change(instrument, exact - float(self._exact_before[at]))
+            limit = self.limits[instrument_id]
+            sheet.count(instrument, "n_limits", int(limit != ""), "allocation.binding")
+            sheet.words(instrument, "limit", limit, "allocation.binding")
+            sheet.words(instrument, "kept_by", self.kept[instrument_id], "allocation.binding")
+
+    def _add_change(self, instrument: Instrument, exact: float) -> None:
+        sheet, at = self.sheet, self.weight.index.get_loc(instrument.id)
+        before, exact_before = float(self.before[instrument.id]), float(self._exact_before[at])
         sheet.add(instrument, "weight_before", before, "%", "allocation.current", decimals=1, exact=exact_before)
         sheet.add(
             instrument,
             "weight_change",
-            float(self.change[instrument_id]),
+            float(self.change[instrument.id]),
             "points",
             "weight less weight_before, as shown",
             decimals=1,
             directional=True,
-            exact=exact - exact_before,
+            exact=exact,
         )
-        self._add_risk_share(instrument_id, weight)
-        limit = self.limits[instrument_id]
-        sheet.count(instrument, "n_limits", int(limit != ""), "allocation.binding")
-        sheet.words(instrument, "limit", limit, "allocation.binding")
-        sheet.words(instrument, "kept_by", self.kept[instrument_id], "allocation.binding")
 
     def _add_risk_share(self, instrument_id: str, weight: float) -> None:
         sheet, instrument = self.sheet, self.sheet.instrument(instrument_id)

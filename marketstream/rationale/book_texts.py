@@ -9,6 +9,7 @@ from marketstream.rationale.sentences import (
     dark_instruments,
     feeds_are_sound,
     freshness,
+    given,
     held,
     late_venues,
     limits,
@@ -29,7 +30,7 @@ def summary(facts: Facts) -> tuple[Sentence, Paragraphs]:
     if not facts.number("n_held"):
         return _headline_without_weights(facts), [[no_weights(facts)], feeds, bets, [ranked_edge(facts, 1)]]
     body: Paragraphs = [
-        [held(facts), outlook(facts), worst_loss(facts)],
+        [held(facts), given(facts), outlook(facts), worst_loss(facts)],
         _trades(facts),
         [*_largest_weights(facts), limits(facts)],
         bets,
@@ -48,7 +49,7 @@ def risk_review(facts: Facts) -> tuple[Sentence, Paragraphs]:
     if not facts.number("n_held"):
         return _headline_without_weights(facts), [[no_weights(facts)], feeds, bets, values]
     body: Paragraphs = [
-        [_risk(facts), worst_loss(facts)],
+        [_risk(facts) or held(facts), given(facts), worst_loss(facts)],
         [*_risk_shares(facts), _top_risk(facts)],
         [limits(facts)],
         bets,
@@ -98,9 +99,21 @@ def _headline(facts: Facts) -> Sentence:
         trade = say("{} {}", marked("More", up), facts.name(up))
     elif down is not None:
         trade = say("{} {}", marked("Less", down), facts.name(down))
-    else:
+    elif facts.get("n_trades") is not None:
         trade = say("The weights are unchanged")
+    else:
+        trade = _largest_headline(facts)
     return join(trade, _second_headline(facts), by="; ")
+
+
+def _largest_headline(facts: Facts) -> Sentence:
+    first = facts.ranked("weight", 1)
+    weight = facts.get("weight", first.subject) if first is not None else None
+    if first is None or weight is None:
+        return say("The weights are as given by the caller")
+    return say(
+        "{} has the {} weight, {} of capital", facts.name(first), marked("largest", first, SpanKind.RANK), weight
+    )
 
 
 def _second_headline(facts: Facts) -> Sentence | None:
@@ -139,6 +152,8 @@ def _strongest(facts: Facts, sign: int) -> Fact | None:
 
 
 def _trades(facts: Facts) -> list[Sentence | None]:
+    if facts.get("n_trades") is None:
+        return []
     if not facts.number("n_trades"):
         return [say("The weights are unchanged.")]
     first = facts.ranked("weight_change", 1)

@@ -8,8 +8,10 @@ from marketstream.rationale.prose import Facts, Sentence, join, marked, plural, 
 _PLACES = {1: "best", 2: "second best", 3: "third best"}
 
 
-def stakes(facts: Facts) -> Sentence:
-    """Say what is staked in all, and what that may earn and lose."""
+def stakes(facts: Facts) -> Sentence | None:
+    """Say what is staked in all, and what that may earn and lose; nothing of a book whose stakes are not known."""
+    if facts.get("n_stakes") is None:
+        return None
     n, total, bankroll = (facts.get(m) for m in ("n_stakes", "stake_total", "bankroll"))
     profit, loss = facts.get("stakes_profit"), facts.get("stakes_loss")
     if n is None or total is None or bankroll is None or profit is None or loss is None:

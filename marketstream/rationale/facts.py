@@ -13,6 +13,7 @@ from marketstream.errors import InvalidInputError
 from marketstream.market.instruments import Instrument, Kind
 from marketstream.market.rationale import PORTFOLIO, FactSheet, RationaleKind, RationaleRequest
 from marketstream.rationale.book_facts import Book
+from marketstream.rationale.holdings import check_request, with_holdings
 from marketstream.rationale.market_facts import EdgeBoard, add_asset_price, add_bands, add_fair, add_feeds, add_sources
 from marketstream.rationale.sheet import SheetBuilder
 
@@ -37,8 +38,17 @@ def fact_sheet(snapshot: Snapshot, kind: str, subject: str | None = None) -> Fac
 
 
 def sheet_for(snapshot: Snapshot, request: RationaleRequest) -> FactSheet:
-    """Return the fact sheet of a request; NotFoundError when nobody lists its subject."""
-    sheet = SheetBuilder(snapshot)
+    """Return the fact sheet of a request, about the caller's own book where it holds one.
+
+    Raises:
+        NotFoundError: Nobody lists its subject or a holding.
+        InvalidInputError: The holdings cannot be valued.
+    """
+    given = bool(request.portfolio_data)
+    if given:
+        check_request(request, snapshot.market.catalog)
+        snapshot = with_holdings(snapshot, request.portfolio_data)
+    sheet = SheetBuilder(snapshot, given=given)
     instrument = None if request.subject is None else sheet.instrument(request.subject)
     sheet.moment()
     add_feeds(sheet)
@@ -77,7 +87,8 @@ def _position(sheet: SheetBuilder, book: Book, board: EdgeBoard, instrument: Ins
     if instrument.kind is Kind.ASSET:
         book.add_weights([instrument.id])
         if book.usable and instrument.id not in book.weight.index:
-            sheet.add(instrument, "weight", 0.0, "%", "no row in allocation", decimals=1)
+            source = "no row in portfolio_data" if sheet.given else "no row in allocation"
+            sheet.add(instrument, "weight", 0.0, "%", source, decimals=1)
         _add_view(sheet, instrument)
         add_asset_price(sheet, instrument)
     else:

@@ -156,6 +156,7 @@ _AFTER: Mapping[str, str] = {
 """Phrases that say what the figure directly before them is."""
 
 _STATEMENTS: tuple[tuple[str, Test], ...] = (
+    ("the weights are as given by the caller", Test(of=PORTFOLIO, metric="given", value=1)),
     ("no stake is open", Test(of=PORTFOLIO, metric="n_stakes")),
     ("no view is set", Test(of=PORTFOLIO, metric="n_views")),
     ("no weight is held by a limit", Test(of=PORTFOLIO, metric="n_limited")),

@@ -18,6 +18,7 @@ from marketstream.rationale.prose import Facts, Segment, Sentence, join, marked,
 from marketstream.rationale.sentences import (
     dark_instruments,
     freshness,
+    given,
     held,
     late_venues,
     moved,
@@ -77,6 +78,8 @@ def _asset_headline(facts: Facts, subject: str, name: Name) -> Sentence:
         return say("{}: weight {} by {} to {} of capital", name, verb, unsigned(change), weight)
     if weight.value == 0:
         return say("{}: no weight", name)
+    if change is None:
+        return say("{}: weight {} of capital", name, weight)
     return say("{}: weight unchanged at {} of capital", name, weight)
 
 
@@ -89,9 +92,9 @@ def _weight(facts: Facts, subject: str, name: Name) -> list[Sentence | None]:
     else:
         lead = say("As of {} {} holds {} of capital.", as_of, name, weight)
     movement = moved(facts, subject, say("Its weight"), origin=True)
-    if movement is None and weight.value:
+    if movement is None and weight.value and facts.get("weight_change", subject) is not None:
         movement = say("Its weight is unchanged.")
-    return [lead, movement, _place(facts, subject)]
+    return [lead, given(facts), movement, _place(facts, subject)]
 
 
 def _place(facts: Facts, subject: str) -> Sentence | None:
@@ -112,7 +115,7 @@ def _risk(facts: Facts, subject: str, name: Name) -> list[Sentence | None]:
     kept = facts.get("kept_by", subject)
     if kept is not None:
         held_by = say("{} is kept by the {}.", name, quoted(kept))
-    elif held_by is None and carries is not None:
+    elif held_by is None and carries is not None and facts.get("n_limits", subject) is not None:
         held_by = say("No limit holds it.")
     return [carries, held_by, _view(facts, subject, name)]
 

@@ -105,6 +105,11 @@ def held(facts: Facts, *, dated: bool = True) -> Sentence | None:
     return join(say("As of {} the", as_of) if dated and as_of is not None else say("The"), rest)
 
 
+def given(facts: Facts) -> Sentence | None:
+    """Say that the weights are a caller's own, where they are."""
+    return say("The weights are as given by the caller.") if facts.get("given") is not None else None
+
+
 def outlook(facts: Facts) -> Sentence | None:
     """Say expected return and risk over the horizon."""
     expected, risk, horizon = (facts.get(m) for m in ("expected_return", "risk", "horizon"))

@@ -25,6 +25,7 @@ from marketstream.market.rationale import (
 from marketstream.rationale.backends import Backend
 from marketstream.rationale.chain import Chain
 from marketstream.rationale.facts import sheet_for
+from marketstream.rationale.holdings import check_request
 from marketstream.rationale.narrator import narrate
 from marketstream.rationale.prose import Draft
 from marketstream.rationale.publishing import failed
@@ -272,10 +273,8 @@ class PortfolioRationaleService:
 
     def _check(self, request: RationaleRequest, snapshot: Snapshot | None) -> None:
         snapshot = self._snapshot() if snapshot is None else snapshot
-        if snapshot is None:
-            return
-        if request.subject is not None:
-            snapshot.market.catalog.instrument(request.subject)
+        if snapshot is not None:
+            check_request(request, snapshot.market.catalog)
 
     def _new(self, request: RationaleRequest) -> Rationale:
         return Rationale(

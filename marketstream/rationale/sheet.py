@@ -25,10 +25,16 @@ _RESERVED = {PORTFOLIO: "the portfolio", FEEDS: "the feeds", EDGES: "the edges"}
 
 
 class SheetBuilder:
-    """Add facts about the portfolio, the feeds, the edges or an instrument; a value that is not finite is no fact."""
+    """Add facts about the portfolio, the feeds, the edges or an instrument; a value that is not finite is no fact.
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    Args:
+        snapshot: The moment they are about.
+        given: Its allocation is a caller's own book, of which no past and no limits are known.
+    """
+
+    def __init__(self, snapshot: Snapshot, *, given: bool = False) -> None:
         self.snapshot = snapshot
+        self.given = given
         self.catalog = snapshot.market.catalog
         self.names = NameBook(self.catalog)
         self._facts: dict[str, Fact] = {}
@@ -91,7 +97,7 @@ class SheetBuilder:
             decimals=decimals,
             directional=directional,
             as_of=self.snapshot.now,
-            source=source,
+            source=_given_source(source) if self.given else source,
             age_ms=age_ms if age_ms is not None and math.isfinite(age_ms) else None,
             exact=exact,
             text=text,
@@ -173,6 +179,17 @@ class SheetBuilder:
             return subject, _RESERVED[subject]
         name = self.names.instrument(subject)
         return name.key, name.text
+
+
+def _given_source(source: str) -> str:
+    """Return a source as it is where the caller gave the allocation.
+
+    >>> _given_source("sum of allocation.target"), _given_source("allocation.risk")
+    ('sum of portfolio_data', 'risk of portfolio_data')
+    """
+    return re.sub(
+        r"allocation\.(\w+)", lambda m: "portfolio_data" if m[1] == "target" else f"{m[1]} of portfolio_data", source
+    )
 
 
 def rounded(value: float, decimals: int) -> float:
