@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import numpy as np
 
 from marketstream.clock import ManualClock
 from marketstream.market.catalog import Catalog, Listing
+from marketstream.market.events import MarketEvent, Topic
 from marketstream.market.instruments import Instrument, Kind, Venue
 from marketstream.market.quotes import empty_quotes
-from marketstream.providers.base import Provider
+from marketstream.providers.base import HealthReport, Provider
+from marketstream.providers.changes import RegistryChange
+from marketstream.providers.registry import ProviderRegistry
 from marketstream.providers.simulated import SimulatedProvider
 from marketstream.providers.simulated_spec import WorldSpec
 from marketstream.providers.simulated_world import World
@@ -65,6 +69,7 @@ class QueueProvider(Provider):
     def collect(self, now: int) -> np.ndarray:
         due = [r for r in self.queue if r["ts_received"][0] <= now]
         self.queue = [r for r in self.queue if r["ts_received"][0] > now]
+        due.sort(key=lambda row: int(row["ts_received"][0]))
         self.stats.frames += len(due)
         return np.concatenate(due) if due else empty_quotes()
 
@@ -101,6 +106,35 @@ class RaisingProvider(QueueProvider):
         if self.raises_in == "start":
             raise OSError("no route")
         await super().start()
+
+
+class Desk:
+    """A registry with its clock, the events and the changes it told."""
+
+    def __init__(self, **options: float) -> None:
+        self.clock = ManualClock(START_NS)
+        self.events: list[MarketEvent] = []
+        self.changes: list[RegistryChange] = []
+        self.registry = ProviderRegistry(Catalog(), self.clock, self.events.append, **options)
+        self.registry.on_change = self.changes.append
+
+    def add(self, name: str, *, enabled: bool = True, **options: Any) -> QueueProvider:
+        provider = QueueProvider(name, self.clock, **options)
+        self.registry.add(provider, enabled=enabled)
+        return provider
+
+    def drain(self, after_s: float = 1.0) -> np.ndarray:
+        self.clock.advance(after_s)
+        return self.registry.drain(self.clock.now_ns())
+
+    def check(self) -> dict[str, HealthReport]:
+        return self.registry.check_health(self.clock.now_ns())
+
+    def told(self, name: str) -> list[str]:
+        return [e.message for e in self.events if e.subject == name]
+
+    def switches(self) -> list[MarketEvent]:
+        return [e for e in self.events if e.topic is Topic.PROVIDER_SWITCH]
 
 
 def simulated(world: World, catalog: Catalog | None = None) -> list[SimulatedProvider]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -182,12 +183,17 @@ class Entry:
         self.healthy = self.available and report.status is not ProviderStatus.DEGRADED
         self.delivering = self.healthy and report.age_s is not None and report.age_s <= self.provider.stale_after_s
         self.cause = "" if self.healthy else report.detail
-        if not self.delivering:
-            self._well_since = None
-        elif self._well_since is None:
-            self._well_since = tick
-        self.proven = self._well_since is not None and tick - self._well_since >= failback_ns
+        self.proven = self._delivered_for(report, tick) >= failback_ns
         return before != (self.available, self.healthy, self.delivering, self.proven)
+
+    def _delivered_for(self, report: HealthReport, tick: int) -> float:
+        # Counted up to the newest data: the silence before a feed is called DEGRADED proves nothing.
+        if not self.delivering or report.age_s is None:
+            self._well_since = None
+            return -math.inf
+        if self._well_since is None:
+            self._well_since = tick
+        return tick - report.age_s * SECOND_NS - self._well_since
 
     def passed(self, rows: np.ndarray) -> np.ndarray:
         """Return the rows of the pairs this provider is trusted for, and note what others carry too."""

@@ -8,37 +8,16 @@ import threading
 
 import numpy as np
 import pytest
-from provider_fakes import SECOND_NS, START_NS, HangingProvider, QueueProvider, RaisingProvider
+from provider_fakes import SECOND_NS, START_NS, Desk, HangingProvider, QueueProvider, RaisingProvider
 
 from marketstream.clock import ManualClock
 from marketstream.errors import InvalidInputError, NotFoundError
 from marketstream.market.catalog import Catalog
-from marketstream.market.events import Absence, MarketEvent, ProviderStatus, Topic
+from marketstream.market.events import Absence, ProviderStatus, Topic
 from marketstream.market.quotes import QuoteState
 from marketstream.providers.base import Fault
 from marketstream.providers.registry import ProviderRegistry
 from marketstream.providers.simulated import SimulatedProvider, make_world
-
-
-class Desk:
-    """A registry with its clock and the events it told."""
-
-    def __init__(self) -> None:
-        self.clock = ManualClock(START_NS)
-        self.events: list[MarketEvent] = []
-        self.registry = ProviderRegistry(Catalog(), self.clock, self.events.append, timeout_s=5.0)
-
-    def add(self, name: str, **kwargs: object) -> QueueProvider:
-        provider = QueueProvider(name, self.clock, **kwargs)  # type: ignore[arg-type]
-        self.registry.add(provider)
-        return provider
-
-    def drain(self, after_s: float = 1.0) -> np.ndarray:
-        self.clock.advance(after_s)
-        return self.registry.drain(self.clock.now_ns())
-
-    def told(self, name: str) -> list[str]:
-        return [e.message for e in self.events if e.subject == name]
 
 
 @pytest.fixture

@@ -50,7 +50,19 @@ def test_a_provider_is_proven_after_delivering_long_enough(clock: ManualClock) -
     for second in range(32):
         entry.judge(report(), second * SECOND_NS, FAILBACK_NS)
         found.append(entry.proven)
-    assert found == [False] * 30 + [True] * 2
+    # The newest data are 0.1 s old: after 30 s they reach back 29.9 s.
+    assert found == [False] * 31 + [True]
+
+
+def test_silence_adds_nothing_to_the_proof(clock: ManualClock) -> None:
+    entry = entry_of(clock)
+    for second in range(26):
+        entry.judge(report(age_s=0.0), second * SECOND_NS, FAILBACK_NS)
+    for silent_s in range(1, 10):
+        entry.judge(report(age_s=float(silent_s)), (25 + silent_s) * SECOND_NS, FAILBACK_NS)
+        assert (entry.delivering, entry.proven) == (True, False)
+    entry.judge(report(age_s=0.0), 35 * SECOND_NS, FAILBACK_NS)
+    assert entry.proven
 
 
 def test_one_bad_check_begins_the_proof_anew(clock: ManualClock) -> None:
@@ -60,7 +72,7 @@ def test_one_bad_check_begins_the_proof_anew(clock: ManualClock) -> None:
             report(ProviderStatus.DEGRADED if second == 20 else ProviderStatus.RUNNING), second * SECOND_NS, FAILBACK_NS
         )
         assert not entry.proven
-    entry.judge(report(), 51 * SECOND_NS, FAILBACK_NS)
+    entry.judge(report(), 52 * SECOND_NS, FAILBACK_NS)
     assert entry.proven
 
 
