@@ -27,6 +27,10 @@ def make_rationale(
     Raises:
         ConfigurationError: A model backend cannot be made of the settings.
     """
+
+    def tell(text: Rationale) -> None:
+        take(rationale_event(text, clock.now_ns()))
+
     return PortfolioRationaleService(
         snapshot,
         clock,
@@ -37,7 +41,7 @@ def make_rationale(
             api_key=settings.llm_api_key,
         ),
         deadline_s=settings.llm_deadline_s,
-        on_finished=lambda text: take(rationale_event(text, clock.now_ns())),
+        on_finished=tell,
     )
 
 

@@ -13,6 +13,7 @@ from marketstream.dashboard.figures import plot, price_axis
 from marketstream.dashboard.text import Markup, join, markup
 from marketstream.dashboard.theme import DASHES, venue_token
 from marketstream.dashboard.trail import venue_mids
+from marketstream.dashboard.views.chart_marks import SwitchMarks
 from marketstream.dashboard.views.view import Context, Moment
 from marketstream.market.instruments import Venue
 from marketstream.market.quotes import QuoteState
@@ -32,6 +33,7 @@ class PriceChart:
         self._source = ColumnDataSource(_points(np.zeros(0, dtype=np.int64), *(np.zeros(0),) * 2, {}))
         self._past = ColumnDataSource({"t": [], "ref": []})
         self._fig = self._figure(context)
+        self.marks = SwitchMarks(self._fig, context.palette, context.engine)
         self.pane = pn.pane.Bokeh(self._fig, sizing_mode="stretch_width", height=262, margin=(0, 4, 2, 2))
         self._code = -1
         self._venues: list[int] = []
@@ -39,7 +41,7 @@ class PriceChart:
         self._last_ns = 0
 
     def refresh(self, moment: Moment, code: int) -> bool:
-        """Fill the chart for another instrument or add the newest second; returns whether it was filled anew."""
+        """Fill the chart for another instrument or add the newest second; returns whether its legend is another."""
         market = moment.snapshot.market
         venues = np.flatnonzero(market.book["state"][code] != QuoteState.NO_DATA)[:SLOTS].tolist()
         # After a while on another tab the trail knows what the chart has missed.
@@ -48,9 +50,11 @@ class PriceChart:
             self._code, self._venues = code, venues
             self._shown = tuple(market.catalog.venues[v] for v in venues)
             self._fill(moment)
+            self._mark(moment)
             return True
         if moment.snapshot.now - self._last_ns >= SECOND_NS:
             self._add(moment)
+            return self._mark(moment)
         return False
 
     def legend(self) -> Markup:
@@ -61,9 +65,15 @@ class PriceChart:
         )
         return markup(
             '<div class="legend"><span><i class="band"></i>Fair ±1 sd</span>{venues}'
-            '<span title="before this program looked at single venues"><i class="past"></i>Reference mid</span></div>',
+            '<span title="before this program looked at single venues"><i class="past"></i>Reference mid</span>'
+            "{marks}</div>",
             venues=venues,
+            marks=self.marks.legend(),
         )
+
+    def _mark(self, moment: Moment) -> bool:
+        instrument = moment.snapshot.market.catalog.instruments[self._code].id
+        return self.marks.refresh(moment, instrument, moment.snapshot.now - self._trail.seconds * SECOND_NS)
 
     def _fill(self, moment: Moment) -> None:
         market = moment.snapshot.market

@@ -11,26 +11,27 @@ from marketstream.dashboard import formats, text
 from marketstream.dashboard.cards import Card
 from marketstream.dashboard.styles import THREE_CSS
 from marketstream.dashboard.text import Markup, join, markup
+from marketstream.dashboard.views.failovers import FailoversCard
 from marketstream.dashboard.views.providers import ProvidersCard
 from marketstream.dashboard.views.view import Context, Fence, Moment
 from marketstream.engine import EngineStatus
 
 
 class HealthView:
-    """Providers over loop, refused quotes and events."""
+    """Providers and failovers over loop, refused quotes and events."""
 
     title = "Health"
 
     def __init__(self, context: Context) -> None:
         self.providers = ProvidersCard(context)
-        cards = (self.providers, LoopCard(), RefusedCard(), EngineEventsCard(context))
+        cards = (self.providers, FailoversCard(context), LoopCard(), RefusedCard(), EngineEventsCard(context))
         self._fences = [Fence(card.title, card.view, card.refresh) for card in cards]
 
     def layout(self) -> Any:
-        """Return the providers over three cards."""
-        top, *below = (fence.view for fence in self._fences)
+        """Return providers and failovers over three cards."""
+        top, switches, *below = (fence.view for fence in self._fences)
         row = pn.Row(*below, margin=0, sizing_mode="stretch_width", stylesheets=[THREE_CSS])
-        return pn.Column(top, row, margin=0, sizing_mode="stretch_width")
+        return pn.Column(top, switches, row, margin=0, sizing_mode="stretch_width")
 
     def refresh(self, moment: Moment) -> None:
         """Bring every card up to `moment`."""

@@ -30,8 +30,8 @@ class InstrumentCard:
         self._trail = context.trail
         self._figures = text.pane(css=_FIGURES)
         self._legend = text.pane(css=_LEGEND)
-        self._chart = PriceChart(context)
-        self._card = Card("Instrument", "", self._figures, self._legend, self._chart.pane)
+        self.chart = PriceChart(context)
+        self._card = Card("Instrument", "", self._figures, self._legend, self.chart.pane)
         self.view = self._card.view
 
     def refresh(self, moment: Moment) -> None:
@@ -42,8 +42,8 @@ class InstrumentCard:
         unit = unit_of(instrument)
         self._card.head(f"price by venue, {unit}", self._method(moment, code), title=instrument.name)
         text.show(self._figures, self._four(moment, code, instrument, unit))
-        if self._chart.refresh(moment, code):
-            text.show(self._legend, self._chart.legend())
+        if self.chart.refresh(moment, code):
+            text.show(self._legend, self.chart.legend())
 
     def _four(self, moment: Moment, code: int, instrument: Instrument, unit: str) -> Markup:
         market = moment.snapshot.market
@@ -275,6 +275,8 @@ _LEGEND = """
 .legend i.band { height: 9px; background: color-mix(in srgb, var(--ms-ink) 12%, transparent);
   border-top: 0; box-shadow: inset 0 4px 0 -2px var(--ms-ink); }
 .legend i.past { border-top: 1px solid var(--ms-ink3); }
+.legend i.lost, .legend i.back { width: 8px; height: 8px; border: 1.5px solid var(--ms-warnfill);
+  transform: rotate(45deg); background: var(--ms-warnfill); } .legend i.back { background: none; }
 """ + "\n".join(
     f".legend i.d{n} {{ border-top: 2px {style} var(--ms-{venue_token(n)}); }}"
     for n, style in enumerate(("solid", "dashed", "dotted", "double", "dotted"))

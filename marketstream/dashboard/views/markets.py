@@ -107,7 +107,8 @@ class MarketsView:
         self._card = Card("Markets", "", self._waiting, css_classes=["ms-markets"])
         self._sparks: tuple[Any, Any] | None = None
         self._sparked_ns = 0
-        right = (InstrumentCard(context), QuotesCard(context), EventsCard(context), ErrorsCard(context))
+        self.instrument = InstrumentCard(context)
+        right = (self.instrument, QuotesCard(context), EventsCard(context), ErrorsCard(context))
         self._fences = [Fence("Markets", self._card.view, self._fill)]
         self._fences += [Fence(card.title, card.view, card.refresh) for card in right]
         self._table.view.param.watch(self._picked, "selected")

@@ -1,0 +1,63 @@
+"""A failover is shown where it happened: in a card, on the chart's time axis, and in words."""
+
+from __future__ import annotations
+
+from drawn_pages import go_to, shown
+
+from marketstream.dashboard.session import Session
+from marketstream.dashboard.views.failovers import is_return, switches_of
+from marketstream.engine import Engine
+from marketstream.providers.base import Fault
+
+
+def marked(session: Session) -> list[int]:
+    markets = session.views["Markets"]
+    return [event.ts for event in markets.instrument.chart.marks.shown]  # type: ignore[attr-defined]
+
+
+async def fail(engine: Engine, name: str = "alder") -> None:
+    engine.registry.play_fault(name, Fault.STALL, 20.0)
+    await engine.run_for(15.0)
+
+
+async def test_before_any_failover_the_card_says_so(session: Session) -> None:
+    assert "No feed has taken over" in go_to(session, "Health")
+
+
+async def test_a_failover_and_the_way_back_are_in_the_card_with_cause_and_cost(
+    engine: Engine, session: Session
+) -> None:
+    await fail(engine)
+    words = go_to(session, "Health")
+    assert "alder-reserve" in words and "no valid quote for" in words
+    await engine.run_for(60.0)
+    switches = switches_of(engine.events, until=engine.clock.now_ns())
+    assert [is_return(event) for event in switches] == [False, True]
+    assert "was healthy for 30 s" in go_to(session, "Health")
+
+
+async def test_the_chart_marks_the_moment_of_the_switch_for_instruments_of_that_feed_only(
+    engine: Engine, session: Session
+) -> None:
+    await fail(engine)
+    words = go_to(session, "Markets")
+    (switch,) = switches_of(engine.events, until=engine.clock.now_ns())
+    assert marked(session) == [switch.ts]
+    assert "alder-reserve for alder" in words
+    other = next(i.id for i in engine.catalog.instruments if i.market_id is not None)
+    session.choose(other)
+    assert not marked(session)
+    assert "alder-reserve for alder" not in shown(session.page.main[0])
+
+
+async def test_an_instrument_beyond_those_the_event_lists_is_marked_too(engine: Engine, session: Session) -> None:
+    await fail(engine)
+    (switch,) = switches_of(engine.events, until=engine.clock.now_ns())
+    pairs = switch.data["pairs"]
+    assert isinstance(pairs, list | tuple)
+    listed = {str(pair).rpartition("@")[0] for pair in pairs}
+    listing = engine.registry.get("alder").listing()
+    unlisted = next(name for name, _ in listing.pairs if name not in listed)
+    go_to(session, "Markets")
+    session.choose(unlisted)
+    assert marked(session) == [switch.ts]
