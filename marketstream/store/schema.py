@@ -32,14 +32,26 @@ def newest() -> str:
 
 
 def current(connection: sa.Connection) -> str:
-    """Return the revision of a database, BASE where it has none."""
-    return " and ".join(MigrationContext.configure(connection).get_current_heads()) or BASE
+    """Return the revision of a database, BASE where it has none.
+
+    Raises:
+        ConfigurationError: It has none, but a table that is named like one of ours.
+    """
+    at = " and ".join(MigrationContext.configure(connection).get_current_heads())
+    if at:
+        return at
+    foreign = [name for name in sa.inspect(connection).get_table_names() if name in METADATA.tables]
+    if foreign:
+        raise ConfigurationError(
+            f"there is a table {foreign[0]} that marketstream did not make: give the store a database of its own"
+        )
+    return BASE
 
 
 def is_empty(connection: sa.Connection) -> bool:
     """Return whether a database holds no table of ours, parked ones included."""
     names = sa.inspect(connection).get_table_names()
-    return current(connection) == BASE and not any(n in METADATA.tables or n.startswith("parked_") for n in names)
+    return current(connection) == BASE and not any(name.startswith("parked_") for name in names)
 
 
 def prepare(connection: sa.Connection) -> None:
