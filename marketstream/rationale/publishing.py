@@ -9,7 +9,7 @@ from dataclasses import replace
 from marketstream.market.rationale import Attempt, FactSheet, Issue, Outcome, Rationale, RationaleStatus
 from marketstream.rationale.narrator import safe_draft
 from marketstream.rationale.prose import Draft
-from marketstream.rationale.verifier import count_figures, verify
+from marketstream.rationale.verifier import examine
 
 _LOG = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ def publish(text: Rationale, draft: Draft, sheet: FactSheet, written_by: str) ->
     """Return a draft as a ready text, and what the verifier found; the text may be shown only if that is nothing."""
     headline, headline_spans = draft.render_headline()
     body, spans = draft.render_text()
-    issues = (*verify(headline, headline_spans, sheet), *verify(body, spans, sheet))
+    verdicts = examine(headline, headline_spans, sheet), examine(body, spans, sheet)
     ready = replace(
         text,
         status=RationaleStatus.READY,
@@ -29,10 +29,10 @@ def publish(text: Rationale, draft: Draft, sheet: FactSheet, written_by: str) ->
         headline_spans=headline_spans,
         text=body,
         spans=spans,
-        n_figures=count_figures(headline, sheet) + count_figures(body, sheet),
+        n_figures=sum(verdict.n_figures for verdict in verdicts),
         written_by=written_by,
     )
-    return ready, issues
+    return ready, tuple(issue for verdict in verdicts for issue in verdict.issues)
 
 
 def narrated(

@@ -9,14 +9,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from marketstream.market.rationale import FactSheet, Issue, IssueKind, Span, SpanKind
 from marketstream.rationale.claims import Claims
 from marketstream.rationale.reading import Reader, Token, TokenKind
 
 
-def verify(text: str, spans: Sequence[Span], sheet: FactSheet) -> tuple[Issue, ...]:
-    """Return what is wrong with a text and its spans, in the order of the text; nothing when all is supported.
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the verifier found: issues in the order of the text, and how many figures and times the text shows."""
+
+    issues: tuple[Issue, ...]
+    n_figures: int
+
+
+def examine(text: str, spans: Sequence[Span], sheet: FactSheet) -> Verdict:
+    """Return what is wrong with a text and its spans, and how many figures it shows, in one reading.
 
     Args:
         text: As it will be shown, before escaping; a headline or paragraphs.
@@ -25,7 +34,12 @@ def verify(text: str, spans: Sequence[Span], sheet: FactSheet) -> tuple[Issue, .
     """
     tokens, issues = _read(text, sheet)
     issues += _check_spans(text, spans, tokens)
-    return _in_order(issues)
+    return Verdict(_in_order(issues), sum(token.kind in _MARKED[SpanKind.FIGURE] for token in tokens))
+
+
+def verify(text: str, spans: Sequence[Span], sheet: FactSheet) -> tuple[Issue, ...]:
+    """Return what is wrong with a text and its spans; nothing when all is supported. As `examine`."""
+    return examine(text, spans, sheet).issues
 
 
 def verify_text(text: str, sheet: FactSheet) -> tuple[Issue, ...]:
@@ -34,12 +48,6 @@ def verify_text(text: str, sheet: FactSheet) -> tuple[Issue, ...]:
     This is the whole check of what is said; `verify` adds that the spans mark the same facts.
     """
     return _in_order(_read(text, sheet)[1])
-
-
-def count_figures(text: str, sheet: FactSheet) -> int:
-    """Return how many figures and times a text shows."""
-    figures = (TokenKind.NUMBER, TokenKind.TIME)
-    return sum(token.kind in figures for token in Reader(sheet).read(text))
 
 
 def _read(text: str, sheet: FactSheet) -> tuple[list[Token], list[Issue]]:

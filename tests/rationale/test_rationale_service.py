@@ -33,6 +33,7 @@ from marketstream.rationale.facts import sheet_for
 from marketstream.rationale.narrator import narrate
 from marketstream.rationale.prose import Draft, Segment
 from marketstream.rationale.service import PortfolioRationaleService, rationale_ids
+from marketstream.rationale.verifier import Verdict
 
 SUMMARY = RationaleRequest.of("portfolio_summary")
 
@@ -183,7 +184,7 @@ async def test_without_the_verifier_the_false_figure_would_be_shown(
     snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The planted twin of the test above: it is the verifier that keeps the figure off the page.
-    monkeypatch.setattr(publishing, "verify", lambda *_: ())
+    monkeypatch.setattr(publishing, "examine", lambda *_: Verdict((), 0))
     service = PortfolioRationaleService(lambda: snapshot, ManualClock(), write=lying)
     assert service.write_now(snapshot, "portfolio_summary").text == lying_text(service, snapshot)
 

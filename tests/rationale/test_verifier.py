@@ -21,7 +21,7 @@ from marketstream.market.rationale import (
     fact_id,
 )
 from marketstream.rationale import binding, claims, lexicon, reading, verifier
-from marketstream.rationale.verifier import count_figures, verify, verify_text
+from marketstream.rationale.verifier import examine, verify, verify_text
 
 
 def fact(subject: str, metric: str, value: float, unit: str, decimals: int = 0, **more: object) -> Fact:
@@ -276,7 +276,7 @@ def test_spans_cannot_make_a_false_text_true() -> None:
 
 
 def test_every_figure_and_time_is_counted() -> None:
-    assert count_figures("As of 14:14:59 UTC the risk is 21.6 bps per 30 minutes.", SHEET) == 3
+    assert examine("As of 14:14:59 UTC the risk is 21.6 bps per 30 minutes.", (), SHEET).n_figures == 3
 
 
 def test_the_verifier_imports_nothing_of_the_narrator() -> None:
