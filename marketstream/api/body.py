@@ -28,7 +28,7 @@ class JsonRoute(APIRoute):
     """A route whose body, where it has one, is checked before FastAPI sees it.
 
     A wrong content type is 415 (which also keeps cross-site forms out: a browser asks first before it sends
-    application/json elsewhere), more than 1 MB is 413, and what is not JSON is 400.
+    application/json elsewhere), and so is a compressed body; more than 1 MB is 413, and what is not JSON is 400.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -56,7 +56,9 @@ class _DecodedRequest(Request):
 
 
 def check_content_type(request: Request) -> None:
-    """Raise 415 unless the request says that its body is JSON."""
+    """Raise 415 unless the request says that its body is JSON, and plain: a bomb is small until it is unpacked."""
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the body without Content-Encoding")
     content_type = request.headers.get("content-type", "")
     if content_type.partition(";")[0].strip().lower() != "application/json":
         raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the header Content-Type: application/json")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -32,6 +33,7 @@ TITLES: Mapping[int, str] = {
     422: "Invalid Input",
     429: "Too Many Requests",
     500: "Internal Error",
+    503: "Service Unavailable",
 }
 
 
@@ -68,9 +70,14 @@ def problem(
     detail: str,
     errors: Sequence[Mapping[str, str]] = (),
     headers: Mapping[str, str] | None = None,
+    *,
+    title: str | None = None,
 ) -> Response:
-    """Return an error in the one shape; texts are made printable and cut to 300 characters."""
-    title = TITLES.get(status, HTTPStatus(status).phrase)
+    """Return an error in the one shape; texts are made printable and cut to 300 characters.
+
+    `title` names a class of errors of its own; else it is the status in words.
+    """
+    title = TITLES.get(status, HTTPStatus(status).phrase) if title is None else title
     body = {
         "type": f"{PROBLEM_NAMES}{title.lower().replace(' ', '-')}",
         "title": title,
@@ -97,6 +104,20 @@ def clean(text: str, limit: int = MAX_TEXT) -> str:
     text = text if len(text) <= limit else text[: limit - 1] + "…"
     text = text.encode("utf-8", "replace").decode("utf-8")
     return "".join(c if c.isprintable() else "?" for c in text)
+
+
+@contextlib.contextmanager
+def store_problems() -> Iterator[None]:
+    """Answer 503 where the store or its lanes cannot be reached for a while; nothing was done then.
+
+    Raises:
+        HTTPException: In place of the TransientError, which elsewhere means that too much is waiting (429).
+    """
+    try:
+        yield
+    except TransientError as error:
+        headers = {"retry-after": RETRY_AFTER_S}
+        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers) from None
 
 
 def add_error_handlers(app: FastAPI) -> None:

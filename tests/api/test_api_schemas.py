@@ -8,8 +8,17 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from marketstream.analytics.terms import SIDES
-from marketstream.api import rationale_schemas, schemas, table_schemas
-from marketstream.api.schemas import Input, Output, ProviderChange, timestamp
+from marketstream.api import (
+    handling_schemas,
+    health_schemas,
+    provider_schemas,
+    rationale_schemas,
+    record_schemas,
+    schemas,
+    table_schemas,
+)
+from marketstream.api.provider_schemas import ProviderChange
+from marketstream.api.schemas import Input, Output, timestamp
 from marketstream.market.allocation import AllocationStatus
 from marketstream.market.events import Absence, ProviderStatus
 from marketstream.market.frames import ALLOCATION, EDGES, FAIR
@@ -18,10 +27,19 @@ from marketstream.market.quotes import QuoteState
 from marketstream.providers.base import Fault
 from marketstream.streaming.streamer import StreamerState
 
+MODULES = (
+    schemas,
+    health_schemas,
+    provider_schemas,
+    record_schemas,
+    handling_schemas,
+    table_schemas,
+    rationale_schemas,
+)
 MODELS = sorted(
     {
         model
-        for module in (schemas, table_schemas, rationale_schemas)
+        for module in MODULES
         for model in vars(module).values()
         if isinstance(model, type) and issubclass(model, Input | Output)
     },
@@ -47,11 +65,11 @@ def choices(model: type[BaseModel], field: str) -> set[str]:
 @pytest.mark.parametrize(
     ("model", "field", "values"),
     [
-        (schemas.FaultOrder, "kind", {fault.value for fault in Fault}),
-        (schemas.ProviderInfo, "status", {status.value for status in ProviderStatus}),
-        (schemas.ProviderInfo, "absence", {absence.value for absence in Absence}),
+        (provider_schemas.FaultOrder, "kind", {fault.value for fault in Fault}),
+        (provider_schemas.ProviderInfo, "status", {status.value for status in ProviderStatus}),
+        (provider_schemas.ProviderInfo, "absence", {absence.value for absence in Absence}),
         (schemas.StreamingStatus, "state", {state.value for state in StreamerState}),
-        (schemas.Health, "state", {state.value for state in StreamerState}),
+        (health_schemas.Health, "state", {state.value for state in StreamerState}),
         (table_schemas.VenueQuote, "state", {state.name for state in QuoteState}),
         (table_schemas.EdgeRow, "side", set(SIDES)),
         (table_schemas.MarketRow, "kind", {kind.value for kind in Kind}),
@@ -68,9 +86,9 @@ def test_rows_show_every_column_of_their_frame() -> None:
     assert {*ALLOCATION.index, *ALLOCATION.columns} <= set(table_schemas.PositionRow.model_fields)
 
 
-@pytest.mark.parametrize("body", [{}, {"enabled": None}, {"fault": None}])
+@pytest.mark.parametrize("body", [{}, {"enabled": None}, {"fault": None}, {"options": None, "stale_after_s": None}])
 def test_a_change_asks_for_something(body: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError, match="give enabled, fault, or both"):
+    with pytest.raises(ValidationError, match="give at least one of"):
         ProviderChange.model_validate(body)
 
 

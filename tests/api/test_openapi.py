@@ -8,15 +8,32 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
+from marketstream.api.app import create_app
+from marketstream.api.idempotency import CREATING
+from marketstream.engine import Engine
+
 DOCS = Path(__file__).parents[2] / "docs" / "api.md"
 PROBLEM = {"$ref": "#/components/schemas/Problem"}
 ENDPOINTS = {
     "GET /streaming/status",
+    "POST /streaming/control",
     "GET /streaming/health",
+    "GET /streaming/health/live",
+    "GET /streaming/health/ready",
     "GET /streaming/providers",
+    "POST /streaming/providers",
     "GET /streaming/providers/{name}",
     "PUT /streaming/providers/{name}",
-    "POST /streaming/control",
+    "DELETE /streaming/providers/{name}",
+    "POST /streaming/providers/{name}/health",
+    "GET /streaming/events",
+    "GET /streaming/handlers",
+    "GET /streaming/dead-letters",
+    "GET /streaming/dead-letters/{id}",
+    "POST /streaming/dead-letters/{id}/replay",
+    "POST /streaming/dead-letters/{id}/discard",
+    "GET /streaming/allocations",
+    "GET /streaming/store",
     "POST /streaming/rationale/generate",
     "GET /streaming/rationale/{id}",
     "GET /markets",
@@ -46,7 +63,7 @@ def test_every_operation_is_summed_up_described_and_filed(operations: dict[str, 
 def test_operations_have_short_names_of_their_own(operations: dict[str, Any]) -> None:
     names = [operation["operationId"] for operation in operations.values()]
     assert len(set(names)) == len(names)
-    assert all(name.isidentifier() and len(name) < 12 for name in names)
+    assert all(name.isidentifier() and len(name) < 16 for name in names)
 
 
 def test_every_error_is_a_problem_of_its_own_media_type(operations: dict[str, Any]) -> None:
@@ -59,9 +76,31 @@ def test_every_error_is_a_problem_of_its_own_media_type(operations: dict[str, An
 
 def test_an_operation_with_a_body_documents_what_any_body_can_meet(operations: dict[str, Any]) -> None:
     for name, operation in operations.items():
-        if not name.startswith("GET"):
-            assert list(operation["requestBody"]["content"]) == ["application/json"]
-            assert {"400", "403", "413", "415", "422"} <= set(operation["responses"])
+        if "requestBody" in operation:
+            assert list(operation["requestBody"]["content"]) == ["application/json"], name
+            assert {"400", "403", "413", "415", "422"} <= set(operation["responses"]), name
+
+
+def test_an_operation_that_changes_something_can_refuse_a_page_of_another_origin(operations: dict[str, Any]) -> None:
+    for name, operation in operations.items():
+        assert name.startswith("GET") or "403" in operation["responses"], name
+
+
+def test_what_creates_something_takes_an_idempotency_key(operations: dict[str, Any]) -> None:
+    for path in CREATING:
+        operation = operations.get(f"POST {path}")
+        if operation is None:
+            continue
+        (header,) = [p for p in operation["parameters"] if p["in"] == "header"]
+        assert header["name"] == "Idempotency-Key"
+        assert not header["required"]
+        assert {"409", "422", "503"} <= set(operation["responses"])
+        (success,) = [r for status, r in operation["responses"].items() if status.startswith("2")]
+        assert "Idempotent-Replayed" in success["headers"]
+
+
+def test_the_document_is_the_same_for_every_application(engine: Engine) -> None:
+    assert create_app(engine).openapi() == create_app(engine).openapi()
 
 
 def test_the_validation_error_of_fastapi_is_nowhere(app: FastAPI) -> None:
@@ -76,7 +115,8 @@ def test_every_parameter_is_described(operations: dict[str, Any]) -> None:
 
 def test_bodies_carry_examples_that_are_valid(app: FastAPI) -> None:
     schemas = app.openapi()["components"]["schemas"]
-    assert all(schemas[name]["examples"] for name in ("Control", "ProviderChange", "RationaleOrder"))
+    names = ("Control", "ProviderOrder", "ProviderChange", "RationaleOrder")
+    assert all(schemas[name]["examples"] for name in names)
 
 
 def test_docs_list_every_endpoint_with_a_command(operations: dict[str, Any]) -> None:

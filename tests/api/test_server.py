@@ -45,9 +45,9 @@ async def test_it_answers_on_the_port_the_system_chose(server: ApiServer, engine
 
 async def test_an_answer_does_not_wait_for_the_acknowledgement_of_its_first_part(server: ApiServer) -> None:
     # Without TCP_NODELAY each answer on a kept connection takes 40 ms: two dozen requests a second.
-    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    while not server.server_state.connections:
-        await asyncio.sleep(0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET /streaming/status HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
     (connection,) = server.server_state.connections
     accepted: socket.socket = connection.transport.get_extra_info("socket")  # type: ignore[union-attr]
     assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0

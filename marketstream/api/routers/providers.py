@@ -1,69 +1,182 @@
-"""Routes of the providers: state, counts, switches, and faults on demand for simulated ones."""
+"""Routes of the providers: add, read, change, remove and check them, and faults on demand for simulated ones."""
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import quote
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Response
 from starlette.exceptions import HTTPException
 
 from marketstream.api.body import JsonAnswer, JsonRoute
-from marketstream.api.openapi import changes, problems
-from marketstream.api.schemas import FaultOrder, ProviderChange, ProviderInfo, ProviderList, timestamp
+from marketstream.api.errors import store_problems
+from marketstream.api.openapi import LOCATION, changes, problems
+from marketstream.api.options import check_options, option_problems, shown_options
+from marketstream.api.provider_schemas import (
+    FaultOrder,
+    HealthItem,
+    ProviderChange,
+    ProviderInfo,
+    ProviderList,
+    ProviderOrder,
+)
+from marketstream.api.schemas import timestamp
 from marketstream.engine import Engine
+from marketstream.market.records import ProviderConfig
+from marketstream.providers.registry import ProviderReport
 
 Name = Annotated[str, Path(description="Provider name.", max_length=64)]
 
+ADDED: dict[int | str, dict[str, Any]] = {201: {"headers": LOCATION, "description": "Added."}}
+
 
 def router(engine: Engine) -> APIRouter:
-    """Return the routes over the registry of `engine`."""
+    """Return the routes over the registry and the feeds of `engine`."""
     routes = APIRouter(
         prefix="/streaming/providers",
         tags=["providers"],
         route_class=JsonRoute,
         default_response_class=JsonAnswer,
     )
-
-    @routes.get("", summary="All providers", responses=problems())
-    async def providers() -> ProviderList:
-        """Return every registered provider with its state and counts, in the order of trust."""
-        now = engine.clock.now_ns()
-        found = [ProviderInfo.model_validate(report) for report in engine.registry.report(now)]
-        return ProviderList(as_of=timestamp(now), count=len(found), providers=found)
-
-    @routes.get("/{name}", summary="One provider", responses=problems(404, 422))
-    async def provider(name: Name) -> ProviderInfo:
-        """Return one provider; 404 when no provider has that name."""
-        return info(engine, name)
-
-    @routes.put("/{name}", summary="Switch a provider, or make it fail", responses=changes(404, 409))
-    async def change(name: Name, body: ProviderChange) -> ProviderInfo:
-        """Enable or disable a provider while the engine runs, or let a simulated one play a fault.
-
-        A fault is a conflict (409) for a real feed, for a kind the simulator does not play, and while the
-        provider is disabled. Nothing is changed then.
-        """
-        before = info(engine, name)
-        if body.fault is not None:
-            check_fault(before, body)
-        if body.enabled is not None and body.enabled != before.enabled:
-            await (engine.registry.enable(name) if body.enabled else engine.registry.disable(name))
-        if body.fault is not None:
-            play(engine, name, body.fault)
-        return info(engine, name)
-
+    # A change reads, decides and writes, with waits between: two at once must not interleave.
+    changing = asyncio.Lock()
+    _add_reading(routes, engine)
+    _add_coming_and_going(routes, engine, changing)
+    _add_changing(routes, engine, changing)
     return routes
 
 
-def info(engine: Engine, name: str) -> ProviderInfo:
+def _add_reading(routes: APIRouter, engine: Engine) -> None:
+    @routes.get("", summary="All providers", response_model=ProviderList, responses=problems())
+    async def providers() -> Response:
+        """Return every registered provider with its state and counts, in the order of trust."""
+        now = engine.clock.now_ns()
+        found = [fields(engine, report) for report in engine.registry.report(now)]
+        return JsonAnswer({"as_of": timestamp(now), "count": len(found), "providers": found})
+
+    @routes.get("/{name}", summary="One provider", response_model=ProviderInfo, responses=problems(404, 422))
+    async def provider(name: Name) -> Response:
+        """Return one provider; 404 when no provider has that name."""
+        return JsonAnswer(info(engine, name))
+
+    @routes.post(
+        "/{name}/health",
+        summary="Check a provider now",
+        response_model=HealthItem,
+        responses=problems(403, 404, 422),
+    )
+    async def check(name: Name) -> HealthItem:
+        """Ask the provider itself how it is and return what it found; one that does not answer is DEGRADED."""
+        return HealthItem.model_validate(await engine.feeds.check(name))
+
+
+def _add_coming_and_going(routes: APIRouter, engine: Engine, changing: asyncio.Lock) -> None:
+    @routes.post(
+        "",
+        summary="Add a provider",
+        status_code=HTTPStatus.CREATED,
+        response_model=ProviderInfo,
+        responses=ADDED | changes(409, 503),
+    )
+    async def add(body: ProviderOrder) -> Response:
+        """Add a provider and, where it is enabled, start it; 409 when the name is taken.
+
+        It is kept: the next start of the program has it again. Addresses of venues cannot be set here.
+        """
+        check_options(body.kind, body.options)
+        async with changing:
+            if body.name in engine.registry:
+                raise HTTPException(HTTPStatus.CONFLICT, f"provider {body.name!r} is there already")
+            with store_problems(), option_problems():
+                await engine.feeds.add(ProviderConfig(**body.model_dump()))
+        return JsonAnswer(
+            info(engine, body.name),
+            HTTPStatus.CREATED,
+            {"location": f"/streaming/providers/{quote(body.name, safe='')}"},
+        )
+
+    @routes.delete(
+        "/{name}",
+        summary="Remove a provider",
+        status_code=HTTPStatus.NO_CONTENT,
+        response_class=Response,
+        responses=problems(403, 404, 422, 503),
+    )
+    async def remove(name: Name) -> Response:
+        """Stop a provider and remove it for good; what it quoted leaves every price with the next cycle."""
+        async with changing:
+            with store_problems():
+                await engine.feeds.remove(name)
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+def _add_changing(routes: APIRouter, engine: Engine, changing: asyncio.Lock) -> None:
+    @routes.put(
+        "/{name}",
+        summary="Change a provider, or make it fail",
+        response_model=ProviderInfo,
+        responses=changes(404, 409, 503),
+    )
+    async def change(name: Name, body: ProviderChange) -> Response:
+        """Enable, disable or configure a provider while the engine runs, or let a simulated one play a fault.
+
+        What is changed is kept. New `options` or another `stale_after_s` build it anew: its counts start from
+        nothing. A fault is a conflict (409) for a real feed, for a kind the simulator does not play, and while the
+        provider is disabled. Nothing is changed then.
+        """
+        async with changing:
+            before = engine.registry.get(name)
+            if body.options is not None:
+                check_options(before.kind, body.options)
+            if body.fault is not None:
+                check_fault(report_of(engine, name), body)
+            with store_problems(), option_problems():
+                await configure(engine, name, body)
+            if body.fault is not None:
+                play(engine, name, body.fault)
+            return JsonAnswer(info(engine, name))
+
+
+def report_of(engine: Engine, name: str) -> ProviderReport:
     """Return the report of one provider; NotFoundError when there is none of that name."""
     engine.registry.get(name)  # raises where there is none of that name
     reports = engine.registry.report(engine.clock.now_ns())
-    return ProviderInfo.model_validate(next(report for report in reports if report.name == name))
+    return next(report for report in reports if report.name == name)
 
 
-def check_fault(provider: ProviderInfo, change: ProviderChange) -> None:
+def info(engine: Engine, name: str) -> dict[str, Any]:
+    """Return the fields of ProviderInfo of one provider; NotFoundError when there is none of that name."""
+    return fields(engine, report_of(engine, name))
+
+
+def fields(engine: Engine, report: ProviderReport) -> dict[str, Any]:
+    """Return the fields of ProviderInfo."""
+    config = engine.feeds.config(report.name)
+    provider = engine.registry.get(report.name)
+    shown = {name: getattr(report, name) for name in ProviderInfo.model_fields if hasattr(report, name)}
+    return shown | {
+        "options": None if config is None else shown_options(config.options),
+        "stale_after_s": provider.stale_after_s,
+    }
+
+
+async def configure(engine: Engine, name: str, change: ProviderChange) -> None:
+    """Change what the change asks for and is not so already."""
+    config = engine.feeds.config(name)
+    now = {
+        "enabled": report_of(engine, name).enabled,
+        "options": None if config is None else config.options,
+        "stale_after_s": engine.registry.get(name).stale_after_s,
+    }
+    asked = change.model_dump(include=set(now), exclude_none=True)
+    wanted = {key: value for key, value in asked.items() if value != now[key]}
+    if wanted:
+        await engine.feeds.change(name, **wanted)
+
+
+def check_fault(provider: ProviderReport, change: ProviderChange) -> None:
     """Raise 409 unless the provider, as it will be after the change, can play the fault."""
     enabled = provider.enabled if change.enabled is None else change.enabled
     if not provider.faults:
