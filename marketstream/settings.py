@@ -71,7 +71,7 @@ class Settings(BaseSettings):
         description="Where events, allocations and texts are kept: `sqlite` (a file in the data folder), `memory`, "
         "`sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/DATABASE`.",
     )
-    store_keep_days: int = Field(30, ge=0, le=3650, description="Days for which events are kept; 0 keeps all.")
+    store_keep_days: int = Field(7, ge=0, le=3650, description="Days for which events are kept; 0 keeps all.")
     failback_after_s: float = Field(
         30.0,
         ge=0.0,

@@ -31,6 +31,9 @@ from marketstream.streaming.streamer import MarketStreamer, StreamerState
 
 logger = logging.getLogger(__name__)
 
+TOLD_AGAIN_S = 60.0
+"""An instrument's large moves and crossings are told no more often than this: the list is for people to read."""
+
 
 class Engine:
     """One stream, one house analysis, one rationale service, shared by all who look.
@@ -60,7 +63,7 @@ class Engine:
             self.house, self.clock, interval_s=settings.analysis_interval_s, move=settings.allocation_move
         )
         self.handlers.add_analysis("house", self._house)
-        self.handlers.add_analysis("detector", DeltaDetector(z_min=settings.delta_z_min))
+        self.handlers.add_analysis("detector", DeltaDetector(z_min=settings.delta_z_min, quiet_s=TOLD_AGAIN_S))
         self.registry = ProviderRegistry(
             self.catalog, self.clock, self.handlers.submit, failback_after_s=settings.failback_after_s
         )

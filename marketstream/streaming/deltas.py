@@ -58,6 +58,7 @@ class DeltaGraph:
         self.results = self.source.map(self._advance)
         self.deltas = StreamingDataFrame(self.results.map(self._to_frame), example=empty_frame(DELTAS))
         self._sink = self.deltas.stream.sink(self._enqueue)
+        self._open = True
 
     def emit(self, batch: QuoteBatch) -> None:
         """Send one batch through the graph; a node that raises is logged and counted, and the next batch goes on."""
@@ -68,8 +69,10 @@ class DeltaGraph:
             logger.exception("a node of the delta graph failed at cycle %d", self._sequence)
 
     def close(self) -> None:
-        """Take the sink out of streamz' global table, which would keep this graph for ever."""
-        self._sink.destroy()
+        """Take the sink out of streamz' global table, which would keep this graph for ever; twice is once."""
+        if self._open:
+            self._open = False
+            self._sink.destroy()
 
     def _advance(self, batch: QuoteBatch) -> KernelResult:
         n_instruments, n_venues = self.kernel.shape

@@ -148,8 +148,9 @@ async def test_a_page_that_gives_up_waiting_does_not_end_the_start() -> None:
     await engine.close()
 
 
-async def test_a_closed_engine_says_that_it_is_closed() -> None:
+async def test_a_closed_engine_says_that_it_is_closed_and_can_be_closed_again() -> None:
     engine = engine_for()
+    await engine.close()
     await engine.close()
     with pytest.raises(InvalidInputError, match="was closed; build a new one"):
         await engine.ensure_running()

@@ -1,0 +1,205 @@
+"""Where the facts of an engine go: into the store, onto the bus, and, where a handler fails, into dead letters."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from marketstream.clock import ManualClock
+from marketstream.engine import Engine
+from marketstream.errors import ConfigurationError, InvalidInputError, NotFoundError, PermanentError
+from marketstream.market.events import MarketEvent, Topic
+from marketstream.market.handling import DeadLetterStatus
+from marketstream.market.rationale import RationaleRequest, RationaleStatus
+from marketstream.market.records import EventFilter, PageRequest, StoreKind
+from marketstream.settings import load_settings
+
+
+def new_engine(file: Path | None = None, **settings: Any) -> Engine:
+    store = "memory" if file is None else f"sqlite:///{file}"
+    return Engine(load_settings(**({"warmup_s": 10, "store_url": store} | settings)), clock=ManualClock())
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[Engine]:
+    """Return a running engine that keeps its records in memory."""
+    engine = new_engine()
+    await engine.run_for(1.0)
+    yield engine
+    await engine.close()
+
+
+class Ledger:
+    """A handler that refuses what a provider says until it is mended."""
+
+    def __init__(self) -> None:
+        self.broken = True
+        self.done: list[str] = []
+
+    async def handle(self, events: Sequence[MarketEvent]) -> None:
+        if self.broken:
+            raise PermanentError("planted")
+        self.done += [event.id for event in events]
+
+
+async def kept(engine: Engine, *topics: str) -> list[MarketEvent]:
+    await engine.handlers.settle()
+    return list((await engine.store.events(EventFilter(topics=topics), PageRequest(limit=1000))).rows)
+
+
+async def test_what_happens_is_on_the_bus_and_in_the_store_under_the_same_id(engine: Engine) -> None:
+    await engine.registry.disable("cedar")
+    (stored,) = [e for e in await kept(engine, "provider.#") if e.message == "disabled"]
+    assert [e.id for e in engine.events if e.message == "disabled"] == [stored.id]
+
+
+async def test_the_store_keeps_every_topic_but_the_passing_of_cycles(engine: Engine) -> None:
+    heard: list[MarketEvent] = []
+    engine.bus.subscribe("market.data.updated", heard.append)
+    await engine.run_for(1.0)
+    assert await kept(engine, "market.data.updated") == []
+    assert len(heard) >= 9
+
+
+async def test_an_allocation_that_moved_is_kept_with_what_led_to_it(engine: Engine) -> None:
+    engine.house.optimizer.invested_share = 0.5
+    await engine.run_for(1.0)
+    await engine.handlers.settle()
+    newest, first = (await engine.store.allocations(PageRequest())).rows[:2]
+    assert sum(float(w) for w in newest.weights.values()) == pytest.approx(0.5)  # type: ignore[arg-type]
+    assert newest.previous_weights == first.weights
+    assert newest.cause["knobs"]["optimizer"]["invested_share"] == 0.5  # type: ignore[index,call-overload]
+
+
+async def test_a_text_is_kept_whole_and_its_event_only_names_it(engine: Engine) -> None:
+    text_id = engine.rationale.request(RationaleRequest.of("portfolio_summary"))
+    for _ in range(200):
+        await asyncio.sleep(0)
+        if engine.rationale.get(text_id).status is not RationaleStatus.PENDING:
+            break
+    (event,) = await kept(engine, Topic.RATIONALE.value)
+    assert event.subject == text_id and "text" not in event.data
+    assert await engine.store.rationale(text_id) == engine.rationale.get(text_id)
+
+
+async def test_after_a_stop_the_records_can_still_be_read_and_after_close_they_cannot(engine: Engine) -> None:
+    await engine.stop()
+    assert any(e.message == "Stream stopped." for e in await kept(engine, "engine.#"))
+    await engine.close()
+    assert not engine.store.is_open
+
+
+async def test_a_close_keeps_what_was_on_its_way(tmp_path: Path) -> None:
+    engine = new_engine(tmp_path / "store.db")
+    await engine.run_for(0.5)
+    for n in range(2500):
+        engine.handlers.submit(
+            MarketEvent(ts=engine.clock.now_ns(), topic=Topic.ENGINE_STATUS, subject="engine", message=str(n))
+        )
+    await engine.close()
+    with sqlite3.connect(tmp_path / "store.db") as file:
+        (found,) = file.execute("select count(*) from events where topic = 'engine.status.changed'").fetchone()
+    file.close()
+    assert found == 2502  # with the start and the stop
+
+
+async def test_a_second_engine_on_the_same_file_says_so_and_keeps_its_own_records(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = new_engine(tmp_path / "store.db"), new_engine(tmp_path / "store.db")
+    await first.run_for(0.5)
+    with caplog.at_level(logging.WARNING):
+        await second.run_for(0.5)
+    status = second.store.status()
+    assert status.kind is StoreKind.MEMORY and "store.db" in status.fallback
+    assert "keeps its records in memory" in caplog.text
+    assert [e.topic for e in await kept(second, "store.#")] == [Topic.STORE_STATUS]
+    assert first.store.status().kind is StoreKind.SQLITE and not first.store.status().fallback
+    await second.close()
+    await first.close()
+
+
+async def test_a_schema_that_it_does_not_know_stops_the_start_and_says_what_to_run(tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+    engine = new_engine(file)
+    await engine.run_for(0.2)
+    await engine.close()
+    with sqlite3.connect(file) as database:
+        database.execute("update alembic_version set version_num = '9999'")
+    database.close()
+    engine = new_engine(file)
+    with pytest.raises(ConfigurationError, match="9999"):
+        await engine.ensure_running()
+    assert engine.status().state == "stopped"
+    await engine.close()
+
+
+async def test_a_dead_letter_is_told_listed_and_replayed_once(engine: Engine) -> None:
+    ledger = Ledger()
+    engine.handlers.add_effect("ledger", ledger.handle, topics=("provider.status.changed",))
+    await engine.registry.disable("cedar")
+    await engine.handlers.settle()
+    (letter,) = (await engine.store.dead_letters(None, None, PageRequest())).rows
+    assert (letter.handler, letter.status, letter.attempts) == ("ledger", DeadLetterStatus.WAITING, 1)
+    assert [e.subject for e in engine.events if e.topic is Topic.DEAD_LETTER] == ["ledger"]
+
+    again = await engine.replay_dead_letter(letter.id)
+    assert again.status is DeadLetterStatus.WAITING and again.attempts == 2 and "planted" in again.error
+
+    ledger.broken = False
+    done = await engine.replay_dead_letter(letter.id)
+    assert done.status is DeadLetterStatus.REPLAYED and ledger.done == [letter.event_id]
+    with pytest.raises(InvalidInputError, match="was replayed already"):
+        await engine.replay_dead_letter(letter.id)
+    assert ledger.done == [letter.event_id]
+
+
+async def test_a_letter_of_a_handler_that_is_gone_says_so_and_can_be_discarded(engine: Engine) -> None:
+    engine.handlers.add_effect("ledger", Ledger().handle, topics=("provider.status.changed",))
+    await engine.registry.disable("cedar")
+    await engine.handlers.settle()
+    (letter,) = (await engine.store.dead_letters(None, None, PageRequest())).rows
+    await engine.handlers.remove("ledger")
+    with pytest.raises(NotFoundError, match="ledger"):
+        await engine.replay_dead_letter(letter.id)
+    assert (await engine.discard_dead_letter(letter.id)).status is DeadLetterStatus.DISCARDED
+    with pytest.raises(InvalidInputError, match="was discarded already"):
+        await engine.discard_dead_letter(letter.id)
+
+
+async def test_a_handler_that_fails_at_dead_letters_makes_no_endless_row_of_them(engine: Engine) -> None:
+    engine.handlers.add_effect("mourner", Ledger().handle, topics=("handler.#", "provider.status.changed"))
+    await engine.registry.disable("cedar")
+    for _ in range(5):
+        await engine.handlers.settle()
+    letters = (await engine.store.dead_letters(None, None, PageRequest())).rows
+    # One for the provider, one for the event that told of it, and none for that one.
+    assert sorted(letter.topic for letter in letters) == [Topic.DEAD_LETTER, Topic.PROVIDER_STATUS]
+
+
+async def test_old_events_are_dropped_by_the_hour_and_new_ones_stay(engine: Engine) -> None:
+    old = MarketEvent(
+        ts=engine.clock.now_ns() - 8 * 86_400 * 10**9, topic=Topic.ENGINE_STATUS, subject="engine", message="old"
+    )
+    engine.handlers.submit(old)
+    assert any(e.message == "old" for e in await kept(engine, "engine.#"))
+    await engine.stop()
+    engine.clock.advance(3601.0)  # type: ignore[attr-defined]
+    await engine.run_for(2.0)
+    left = [e.message for e in await kept(engine, "engine.#")]
+    assert "old" not in left and "Stream started." in left
+
+
+async def test_no_password_of_a_store_is_shown_anywhere() -> None:
+    engine = new_engine(store_url="postgresql://ana:canary-7f3@127.0.0.1:1/nothing")
+    shown = f"{engine.store!r} {engine.store.status()!r} {engine.settings!r}"
+    with pytest.raises(ConfigurationError) as refused:
+        await engine.ensure_running()
+    assert "canary-7f3" not in shown + str(refused.value)
+    await engine.close()

@@ -1,0 +1,157 @@
+"""Feeds that are configured while the engine runs, and found again by the next one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from marketstream.clock import ManualClock
+from marketstream.engine import Engine
+from marketstream.errors import InvalidInputError, NotFoundError
+from marketstream.market.events import Topic
+from marketstream.market.records import ProviderConfig
+from marketstream.settings import load_settings
+
+ELM = ProviderConfig(
+    name="elm", kind="simulated", options={"world": "demo", "venue": "birch", "delay_s": 0.2}, enabled=True
+)
+
+
+def new_engine(folder: Path | None = None, **settings: Any) -> Engine:
+    store = "memory" if folder is None else f"sqlite:///{folder / 'store.db'}"
+    return Engine(load_settings(warmup_s=10, store_url=store, **settings), clock=ManualClock())
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[Engine]:
+    """Return a running engine that keeps its records in memory."""
+    engine = new_engine()
+    await engine.run_for(1.0)
+    yield engine
+    await engine.close()
+
+
+async def test_a_provider_that_is_added_starts_and_delivers(engine: Engine) -> None:
+    await engine.feeds.add(ELM)
+    await engine.run_for(3.0)
+    assert engine.registry.get("elm").stats.quotes > 0
+    assert engine.feeds.config("elm") is not None
+    await engine.handlers.settle()
+    assert [e.subject for e in engine.events if e.topic is Topic.PROVIDER_CONFIG] == ["elm"]
+
+
+async def test_a_provider_may_be_added_switched_off(engine: Engine) -> None:
+    await engine.feeds.add(ProviderConfig(name="elm", kind="simulated", options=ELM.options, enabled=False))
+    await engine.run_for(1.0)
+    assert not engine.registry.is_enabled("elm") and engine.registry.get("elm").stats.quotes == 0
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (ProviderConfig(name="alder", kind="simulated", options=ELM.options, enabled=True), "'alder' is there already"),
+        (ProviderConfig(name="elm", kind="telepathy", options={}, enabled=True), "kind must be one of"),
+        (ProviderConfig(name="elm", kind="simulated", options={"world": "demo"}, enabled=True), "venue"),
+        (ProviderConfig(name="elm", kind="simulated", options={"moon": 1}, enabled=True), "moon"),
+        (ProviderConfig(name="a/b", kind="simulated", options=ELM.options, enabled=True), "without '/'"),
+        (
+            ProviderConfig(name="elm", kind="simulated", options=ELM.options, enabled=True, stale_after_s=-1.0),
+            "stale_after_s",
+        ),
+        (
+            ProviderConfig(name="inner", kind="binance", options={"ws_url": "ws://127.0.0.1:1"}, enabled=True),
+            "ws_url cannot be set at run time",
+        ),
+    ],
+)
+async def test_what_cannot_be_used_is_refused_in_a_sentence_and_changes_nothing(
+    engine: Engine, config: ProviderConfig, message: str
+) -> None:
+    before = engine.registry.names
+    with pytest.raises(InvalidInputError, match=message):
+        await engine.feeds.add(config)
+    assert engine.registry.names == before
+    assert await engine.store.providers() == ()
+
+
+async def test_options_can_change_and_the_rest_stays(engine: Engine) -> None:
+    await engine.feeds.add(ELM)
+    await engine.feeds.change("elm", options={"world": "demo", "venue": "cedar"})
+    config = engine.feeds.config("elm")
+    assert config is not None and config.options == {"world": "demo", "venue": "cedar"} and config.enabled
+    assert {v.id for v in engine.registry.get("elm").listing().venues} == {"cedar"}
+    await engine.run_for(2.0)
+    assert engine.registry.get("elm").stats.quotes > 0
+
+
+async def test_options_that_cannot_be_used_leave_the_provider_as_it_was(engine: Engine) -> None:
+    await engine.feeds.add(ELM)
+    with pytest.raises(InvalidInputError, match="mars"):
+        await engine.feeds.change("elm", options={"world": "demo", "venue": "mars"})
+    await engine.run_for(1.0)
+    assert engine.registry.get("elm").stats.quotes > 0
+    assert engine.feeds.config("elm") is not None and engine.feeds.config("elm").options == ELM.options  # type: ignore[union-attr]
+
+
+async def test_a_name_that_nobody_has_is_not_found(engine: Engine) -> None:
+    for work in (engine.feeds.change("moon", enabled=True), engine.feeds.remove("moon"), engine.feeds.check("moon")):
+        with pytest.raises(NotFoundError, match="moon"):
+            await work
+
+
+async def test_what_was_configured_is_there_again_at_the_next_start(tmp_path: Path) -> None:
+    engine = new_engine(tmp_path)
+    await engine.run_for(0.5)
+    await engine.feeds.add(ELM)
+    await engine.feeds.change("cedar", enabled=False)
+    await engine.feeds.remove("damson")
+    await engine.close()
+
+    engine = new_engine(tmp_path)
+    await engine.run_for(1.0)
+    assert "elm" in engine.registry and engine.registry.get("elm").stats.quotes > 0
+    assert not engine.registry.is_enabled("cedar")
+    assert "damson" not in engine.registry
+    await engine.feeds.remove("elm")
+    await engine.feeds.change("cedar", enabled=True)
+    await engine.close()
+
+    engine = new_engine(tmp_path)
+    await engine.run_for(0.5)
+    assert "elm" not in engine.registry and engine.registry.is_enabled("cedar")
+    await engine.close()
+
+
+async def test_a_removed_provider_can_be_added_again_under_its_declared_name(tmp_path: Path) -> None:
+    engine = new_engine(tmp_path)
+    await engine.run_for(0.5)
+    damson = engine.feeds.config("damson")
+    assert damson is not None
+    await engine.feeds.remove("damson")
+    await engine.feeds.add(damson)
+    await engine.close()
+    engine = new_engine(tmp_path)
+    await engine.run_for(0.5)
+    assert engine.registry.is_enabled("damson")
+    await engine.close()
+
+
+async def test_a_kept_configuration_that_no_longer_fits_is_told_and_stops_nothing(tmp_path: Path) -> None:
+    engine = new_engine(tmp_path)
+    await engine.run_for(0.5)
+    await engine.store.save_provider(ProviderConfig(name="old", kind="telepathy", options={}, enabled=True))
+    await engine.close()
+    engine = new_engine(tmp_path)
+    await engine.run_for(0.5)
+    await engine.handlers.settle()
+    told = [e.message for e in engine.events if e.subject == "old"]
+    assert len(told) == 1 and "cannot be used" in told[0]
+    assert "old" not in engine.registry
+    await engine.close()
+
+
+async def test_a_check_says_how_a_provider_is(engine: Engine) -> None:
+    assert (await engine.feeds.check("birch")).status == "RUNNING"
