@@ -226,7 +226,9 @@ class ProviderRegistry:
             parts, self._entering = self._entering, []
             for entry in self._entries.values():
                 if entry.enabled:
-                    parts.append(self._drain_one(entry, now))
+                    rows = self._drain_one(entry, now)
+                    if len(rows):
+                        parts.append(rows)
             self._last_now = now
         self._tell_all()
         return _merged(parts)
@@ -318,17 +320,16 @@ class ProviderRegistry:
             rows = entry.provider.drain(now)
             if not isinstance(rows, np.ndarray) or rows.dtype != QUOTE_DTYPE:
                 raise InvalidInputError("collect must return rows of QUOTE_DTYPE")
-            passed = entry.passed(rows)
+            passed = entry.passed(rows) if len(rows) else rows
         except Exception as error:  # noqa: BLE001 - the fence around one provider
             entry.failed(error, "drain")
             return empty_quotes()
         entry.drained(now)
-        if len(rows):
-            self._look_for_gap(entry, rows, now)
+        self._look_for_gap(entry, rows, now)
         return passed
 
     def _look_for_gap(self, entry: Entry, rows: np.ndarray, now: int) -> None:
-        if not np.any(rows["state"] == QuoteState.GAP):
+        if not len(rows) or not np.any(rows["state"] == QuoteState.GAP):
             return
         news = entry.last_gap_ns is None or now - entry.last_gap_ns > _GAP_EVENT_EVERY_NS
         entry.last_gap_ns = now

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections import deque
+from array import array
 from dataclasses import dataclass
 
 import numpy as np
@@ -137,8 +137,8 @@ class Entry:
         self.newest: Newest | None = None
         self._turn: asyncio.Lock | None = None
         self._failure = ""
-        # (now, quotes so far), one a second
-        self._counts: deque[tuple[int, int]] | None = None
+        # now, quotes so far, one such pair a second
+        self._counts = array("q")
         if enabled:
             self.admit()
         else:
@@ -234,15 +234,14 @@ class Entry:
     def drained(self, now: int) -> None:
         """Note a good drain at `now` (UTC ns)."""
         self._failure = ""
-        if self._counts is None:
-            self._counts = deque(maxlen=_RATE_WINDOW + 1)
-        if not self._counts or now - self._counts[-1][0] >= SECOND_NS:
-            self._counts.append((now, self.provider.stats.quotes))
+        if not self._counts or now - self._counts[-2] >= SECOND_NS:
+            self._counts.extend((now, self.provider.stats.quotes))
+            del self._counts[: -2 * (_RATE_WINDOW + 1)]
 
     def restart(self) -> None:
         """Forget failures, rates and rows of the run before."""
         self._failure = ""
-        self._counts = None
+        self._counts = array("q")
         if self.newest is not None:
             self.newest.forget()
 
@@ -253,9 +252,9 @@ class Entry:
 
     def rate(self) -> float:
         """Return good quotes per second over the last 10 s; 0 before two seconds have passed."""
-        if self._counts is None or len(self._counts) < 2 or not self.enabled:
+        if len(self._counts) < 4 or not self.enabled:
             return 0.0
-        (first, few), (last, many) = self._counts[0], self._counts[-1]
+        first, few, last, many = *self._counts[:2], *self._counts[-2:]
         return (many - few) * SECOND_NS / (last - first)
 
     def health(self, now: int) -> HealthReport:
