@@ -105,6 +105,16 @@ async def test_subscribes_and_hands_over_frames_with_epoch_and_time(rig: Rig) ->
     assert rig.transport.connected
 
 
+async def test_a_feed_may_send_more_while_the_connection_is_open(rig: Rig) -> None:
+    await rig.transport.send("lost, for there is no connection yet")
+    await rig.start()
+    await rig.transport.send('{"method":"SUBSCRIBE","params":["more"],"id":2}')
+    await until(lambda: rig.venue.subscriptions == [[], ["more"]], "the frame")
+    await rig.transport.stop()
+    await rig.transport.send("lost, for there is none any more")
+    assert len(rig.venue.subscriptions) == 2
+
+
 async def test_a_cut_connection_is_opened_again_with_a_new_epoch(rig: Rig) -> None:
     await rig.start()
     rig.venue.abort()

@@ -55,6 +55,7 @@ class BinanceProvider(VenueProvider):
     """
 
     kind = "binance"
+    decoder: BinanceDecoder
     _RECEPTIONS: ClassVar[dict[FrameKind, Reception]] = {
         FrameKind.DELTA: Reception.DATA,
         FrameKind.TICKER: Reception.DATA,
@@ -76,13 +77,12 @@ class BinanceProvider(VenueProvider):
         max_pending: int = MAX_PENDING,
     ) -> None:
         parsed = parse_symbols(symbols)
-        self.decoder = BinanceDecoder([s.symbol for s in parsed])
         super().__init__(
             name=name,
             clock=clock,
             venue=binance_venue(stale_after_s),
             symbols=parsed,
-            decoder=self.decoder,
+            decoder=BinanceDecoder([s.symbol for s in parsed]),
             url=check_url(ws_url, secure="wss", plain="ws") + "/stream",
             rng=rng,
             stale_after_s=stale_after_s,

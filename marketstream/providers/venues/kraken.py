@@ -50,6 +50,7 @@ class KrakenProvider(VenueProvider):
     """
 
     kind = "kraken"
+    decoder: KrakenDecoder
     _RECEPTIONS: ClassVar[dict[FrameKind, Reception]] = {
         FrameKind.DELTA: Reception.DATA,
         FrameKind.SNAPSHOT: Reception.DATA,
@@ -67,13 +68,12 @@ class KrakenProvider(VenueProvider):
         max_pending: int = MAX_PENDING,
     ) -> None:
         parsed = parse_symbols(symbols)
-        self.decoder = KrakenDecoder([s.symbol for s in parsed])
         super().__init__(
             name=name,
             clock=clock,
             venue=kraken_venue(stale_after_s),
             symbols=parsed,
-            decoder=self.decoder,
+            decoder=KrakenDecoder([s.symbol for s in parsed]),
             url=check_url(ws_url, secure="wss", plain="ws"),
             rng=rng,
             stale_after_s=stale_after_s,
@@ -113,6 +113,9 @@ class KrakenProvider(VenueProvider):
             return Reception.OTHER
         if reading.kind in (FrameKind.ACK, FrameKind.ERROR) and self.decoder.answered:
             return Reception.ACK if self.decoder.accepted else Reception.SUBSCRIPTION_REFUSED
+        if reading.kind is FrameKind.HEARTBEAT and self.decoder.halt:
+            # While nothing trades there is nothing to tell: a heartbeat is all that a sound connection gives.
+            return Reception.DATA
         return super()._reception(reading)
 
     def _why_silent(self, absence: Absence | None, detail: str) -> tuple[Absence | None, str]:

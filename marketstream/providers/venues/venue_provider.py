@@ -69,6 +69,7 @@ class VenueProvider(Provider):
         max_pending: Rows kept for the next `collect`; beyond it only the newest of each pair (`conflated`).
     """
 
+    decoder: Decoder
     _RECEPTIONS: ClassVar[dict[FrameKind, Reception]] = {}
 
     def __init__(
@@ -97,7 +98,7 @@ class VenueProvider(Provider):
             stats=self.stats,
             limits=TransportLimits(stale_after_s=stale_after_s),
         )
-        self._reader = decoder
+        self.decoder = decoder
         self._max_pending = max(max_pending, len(self.symbols))
         self._pending: list[Quote] = []
         self._codes = np.zeros(0, dtype=np.int32)
@@ -201,28 +202,28 @@ class VenueProvider(Provider):
 
     def _open(self, epoch: int, ts: int) -> Sequence[str]:
         self._epoch = epoch
-        self._keep(self._reader.reset(ts))
+        self._keep(self.decoder.reset(ts))
         self._out_of_step.set()
-        return (self._reader.subscribe(),)
+        return (self.decoder.subscribe(),)
 
     def _read(self, epoch: int, frame: bytes, ts: int) -> Reception:
         if epoch != self._epoch:
             return Reception.OTHER
         self.stats.frames += 1
-        reading = self._reader.receive(frame, ts)
+        reading = self.decoder.receive(frame, ts)
         self._take(reading)
         return self._reception(reading)
 
     def _close(self, epoch: int, ts: int) -> None:
         if epoch == self._epoch:
-            self._keep(self._reader.reset(ts))
+            self._keep(self.decoder.reset(ts))
 
     def _reception(self, reading: Reading) -> Reception:
         return self._RECEPTIONS.get(reading.kind, Reception.OTHER)
 
     def _why_silent(self, absence: Absence | None, detail: str) -> tuple[Absence | None, str]:
         # Called while nothing valid comes: the words of the venue where it has any.
-        wanted = self._reader.wanted
+        wanted = self.decoder.wanted
         if not wanted:
             return absence, detail
         return Absence.GAP, f"{detail}; no snapshot yet of {', '.join(wanted[:5])}"

@@ -29,12 +29,12 @@ from marketstream.clock import ManualClock, SystemClock
 from marketstream.errors import ConfigurationError, InvalidInputError
 from marketstream.market.catalog import Catalog
 from marketstream.market.events import Absence, ProviderStatus
-from marketstream.market.quotes import QUOTE_DTYPE, QuoteState, Refusal
+from marketstream.market.quotes import QuoteState, Refusal
 from marketstream.providers.base import Input, InputKind, Provider
 from marketstream.providers.checks import check_provider
 from marketstream.providers.transport import Reception
 from marketstream.providers.venues.binance import BinanceProvider
-from marketstream.providers.venues.readings import FrameKind, Quote
+from marketstream.providers.venues.readings import FrameKind
 
 BOOK = snapshot(100, [["64000.10", "1.5"], ["64000.00", "2"]], [["64000.20", "0.7"], ["64001.00", "3"]])
 SYMBOLS = ("BTCUSDT", "ETHBTC")
@@ -644,7 +644,3 @@ async def test_passes_the_conformance_suite() -> None:
         await puppet.provider.stop()
     assert {"delivers_valid_rows", "stops_and_starts_again", "health_follows_progress"} <= set(report.passed)
     assert all(name.startswith("plays_") or name == "repeats_itself" for name in report.skipped)
-
-
-def test_a_quote_has_the_order_of_the_packed_rows() -> None:
-    assert Quote._fields == QUOTE_DTYPE.names

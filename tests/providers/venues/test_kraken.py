@@ -424,6 +424,18 @@ async def test_a_halt_of_the_venue_suspends_its_prices_and_says_so(rig: Rig) -> 
     assert rig.health()[0] is ProviderStatus.RUNNING
 
 
+async def test_heartbeats_keep_a_connection_while_nothing_trades(rig: Rig) -> None:
+    await rig.start()
+    await rig.send(status("maintenance"))
+    for _ in range(30):
+        await rig.wait(1.0)
+        await rig.send({"channel": "heartbeat"})
+    assert rig.provider.stats.reconnects == 0
+    # Without them it is left, as ever.
+    await rig.wait(10.0)
+    await until(lambda: rig.provider.stats.reconnects == 1, "the loss")
+
+
 async def test_a_quote_from_the_future_is_refused(rig: Rig) -> None:
     await rig.start()
     rig.drain()
