@@ -49,6 +49,7 @@ class DeltaGraph:
         self.kernel = RollingKernel(catalog.stale_after_ns(), catalog.n_instruments, window=window, history_s=history_s)
         self.errors = 0
         self._catalog = catalog
+        self._known = catalog.version
         self._on_state = on_state
         self._sequence = 0
         self._result: KernelResult | None = None
@@ -75,8 +76,8 @@ class DeltaGraph:
             self._sink.destroy()
 
     def _advance(self, batch: QuoteBatch) -> KernelResult:
-        n_instruments, n_venues = self.kernel.shape
-        if self._catalog.n_instruments > n_instruments or self._catalog.n_venues > n_venues:
+        if self._catalog.version != self._known:
+            self._known = self._catalog.version
             self.kernel.resize(self._catalog.stale_after_ns(), self._catalog.n_instruments)
         self._result = self.kernel.step(batch)
         return self._result

@@ -23,6 +23,7 @@ from marketstream.market.handling import (
 from marketstream.market.topics import TopicPattern
 from marketstream.streaming.timings import Timings
 from marketstream.streaming.waiting import Doorbell, Overflow, WaitingRoom, being_cancelled
+from marketstream.streaming.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +102,7 @@ class Lane:
         self._done = self._retries = self._dead = self._errors = self._let_go = 0
         self._last_error = self._retrying = ""
         self._timings = Timings()
+        self._watchdog = Watchdog(clock, spec.timeout_s)
 
     @property
     def waiting(self) -> int:
@@ -209,14 +211,19 @@ class Lane:
         )
 
     async def _run(self) -> None:
+        watch = asyncio.get_running_loop().create_task(self._watchdog.watch(), name=f"watch-{self.spec.name}")
         try:
             while await self._turn():
                 pass
         finally:
             self._idle.set()
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
 
     async def _turn(self) -> bool:
         # Deal with what is next, or wait for it; False once all is done and the lane is to end.
+        # Others on the loop go first, also where a handler never waits for anything.
+        await asyncio.sleep(0)
         until = self._replays[0].after if self._replays else None
         batch = self._room.take(self.spec.max_batch, up_to=until)
         if batch:
@@ -309,15 +316,8 @@ class Lane:
 
     async def _fenced(self, work: Callable[[], Awaitable[object]]) -> BaseException | None:
         # What it raised, or TimeoutError where it took too long; only the end of this lane goes through.
-        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(None) as scope:
-                alarm = loop.create_task(self._expire(scope))
-                try:
-                    await work()
-                finally:
-                    alarm.cancel()
-                    await asyncio.gather(alarm, return_exceptions=True)
+            await self._watchdog.call(work)
         except asyncio.CancelledError as error:
             if being_cancelled():
                 raise
@@ -327,10 +327,6 @@ class Lane:
         except Exception as error:  # noqa: BLE001 - a fence: a handler must not end its lane
             return error
         return None
-
-    async def _expire(self, scope: asyncio.Timeout) -> None:
-        await self._clock.sleep(self.spec.timeout_s)
-        scope.reschedule(asyncio.get_running_loop().time())
 
     def _result(self, event: MarketEvent, error: BaseException | None, attempts: int, spent_ms: float) -> HandlerResult:
         return HandlerResult(

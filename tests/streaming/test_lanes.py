@@ -360,7 +360,7 @@ async def test_a_lane_that_dies_of_a_fault_of_its_own_is_heard(
     monkeypatch.setattr(lane, "_call", None)
     lane.start()
     lane.put(made(1)[0])
-    await turns()
+    await turns(10)
     assert not lane.running and lane.waiting == 1
     assert "lane-store ended; its events wait for a new start" in caplog.text
 
