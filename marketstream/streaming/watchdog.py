@@ -18,7 +18,7 @@ class Watchdog:
         self._clock = clock
         self._limit_s = limit_s
         self._due_ns: int | None = None
-        self._scope = asyncio.timeout(None)
+        self._scope = asyncio.Timeout(None)
         self._armed = asyncio.Event()
 
     async def call(self, work: Callable[[], Awaitable[object]]) -> None:
