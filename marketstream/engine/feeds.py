@@ -172,10 +172,20 @@ class Feeds:
         self._make(after)
         await self._registry.remove(before.name)
         try:
+            self._retime(after)
             await self._enter(after)
         except InvalidInputError:
+            self._retime(before)
             await self._enter(before)
             raise
+
+    def _retime(self, config: ProviderConfig) -> None:
+        # How long quotes are fresh is the venue's; everything else about a venue that is known may not change.
+        catalog = self._registry.catalog
+        known = {venue.id for venue in catalog.venues}
+        for venue in self._make(config).listing().venues:
+            if venue.id in known:
+                catalog.retime(venue.id, venue.stale_after_s)
 
     async def _switch(self, name: str, *, enabled: bool) -> None:
         await (self._registry.enable(name) if enabled else self._registry.disable(name))

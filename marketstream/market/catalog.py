@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -26,9 +26,14 @@ class Listing:
 
 
 class Catalog:
-    """Number instruments, venues and providers in order of arrival; codes are never reused."""
+    """Number instruments, venues and providers in order of arrival; codes are never reused.
+
+    Attributes:
+        version: Grows with every instrument and venue, and with every change of how long a venue's quotes are fresh.
+    """
 
     def __init__(self) -> None:
+        self.version = 0
         self._instruments: dict[str, Instrument] = {}
         self._venues: dict[str, Venue] = {}
         self._markets: dict[str, Market] = {}
@@ -60,6 +65,18 @@ class Catalog:
             self._market_codes[market.id] = np.array([self._codes[o] for o in market.outcomes], dtype=np.int64)
         for instrument_id, venue_id in listing.pairs:
             self.code(instrument_id), self.venue_code(venue_id)
+
+    def retime(self, venue_id: str, stale_after_s: float) -> None:
+        """Change how old a quote of a venue may be, in seconds, from the next cycle on.
+
+        Raises:
+            NotFoundError: There is no such venue.
+            InvalidInputError: The time is not above 0 and finite.
+        """
+        venue = self.venue(venue_id)
+        if venue.stale_after_s != stale_after_s:
+            self._venues[venue_id] = replace(venue, stale_after_s=stale_after_s)
+            self.version += 1
 
     def add_provider(self, name: str) -> int:
         """Return the code of a provider, giving it one at first sight."""
@@ -139,12 +156,12 @@ class Catalog:
         """Return by venue code how old a quote may be, in ns."""
         return np.array([round(v.stale_after_s * 1e9) for v in self._venues.values()], dtype=np.int64)
 
-    @staticmethod
-    def _enter(things: dict[str, _T], codes: dict[str, int], key: str, thing: _T, what: str) -> bool:
+    def _enter(self, things: dict[str, _T], codes: dict[str, int], key: str, thing: _T, what: str) -> bool:
         known = things.get(key)
         if known is None:
             codes[key] = len(things)
             things[key] = thing
+            self.version += 1
             return True
         if known != thing:
             raise InvalidInputError(f"{what} {key!r} is known already with another meaning: {known}")

@@ -96,6 +96,14 @@ async def test_options_that_cannot_be_used_leave_the_provider_as_it_was(engine: 
     assert engine.feeds.config("elm") is not None and engine.feeds.config("elm").options == ELM.options  # type: ignore[union-attr]
 
 
+async def test_how_long_quotes_of_a_real_venue_are_fresh_can_change_while_it_runs(engine: Engine) -> None:
+    kraken = ProviderConfig(name="kraken", kind="kraken", options={}, enabled=False)
+    await engine.feeds.add(kraken)
+    await engine.feeds.change("kraken", stale_after_s=25.0)
+    assert engine.catalog.venue("kraken").stale_after_s == 25.0
+    assert engine.registry.get("kraken").stale_after_s == 25.0 and not engine.registry.is_enabled("kraken")
+
+
 async def test_a_name_that_nobody_has_is_not_found(engine: Engine) -> None:
     for work in (engine.feeds.change("moon", enabled=True), engine.feeds.remove("moon"), engine.feeds.check("moon")):
         with pytest.raises(NotFoundError, match="moon"):

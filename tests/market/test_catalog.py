@@ -44,6 +44,21 @@ def test_one_name_has_one_meaning() -> None:
         catalog.add(listing(BTC, venue=Venue(id="alder", name="Other", code="OTH", kind=Kind.ASSET)))
 
 
+def test_a_venue_may_be_given_another_time_to_go_stale_and_nothing_else() -> None:
+    catalog = Catalog()
+    catalog.add(listing(BTC))
+    before = catalog.version
+    catalog.retime("alder", 3.5)
+    assert catalog.venue("alder").stale_after_s == 3.5 and catalog.stale_after_ns().tolist() == [3_500_000_000]
+    assert catalog.version == before + 1
+    catalog.retime("alder", 3.5)
+    assert catalog.version == before + 1
+    with pytest.raises(InvalidInputError, match="stale_after_s must be > 0"):
+        catalog.retime("alder", 0.0)
+    with pytest.raises(NotFoundError, match="unknown venue"):
+        catalog.retime("birch", 1.0)
+
+
 def test_a_market_names_instruments_that_exist() -> None:
     with pytest.raises(InvalidInputError, match=r"names unknown instruments \['M1:away'\]"):
         Catalog().add(listing(HOME, markets=(M1,)))

@@ -138,6 +138,20 @@ def test_stale_is_told_from_live_as_time_goes_on_without_quotes(catalog: Catalog
     assert QuoteState(int(states[1].book["state"][0, 0])) is QuoteState.LIVE  # as received; age makes it stale
 
 
+def test_another_time_to_go_stale_holds_from_the_next_cycle_on(catalog: Catalog) -> None:
+    states: list[MarketState] = []
+    graph = DeltaGraph(catalog, states.append)
+    graph.emit(batch(0, (0, 0, 100.0)))
+    graph.emit(batch(5))
+    assert states[-1].best["n_live"].tolist() == [1, 0]
+    catalog.retime("alder", 3.0)
+    graph.emit(batch(5.1))
+    assert states[-1].best["n_live"].tolist() == [0, 0]
+    catalog.retime("alder", 30.0)
+    graph.emit(batch(20))
+    assert states[-1].best["n_live"].tolist() == [1, 0]
+
+
 def test_returns_are_log_returns_between_whole_steps(catalog: Catalog) -> None:
     states: list[MarketState] = []
     graph = DeltaGraph(catalog, states.append)
