@@ -90,9 +90,8 @@ class KrakenProvider(VenueProvider):
                 self._out_of_step.clear()
                 await self._out_of_step.wait()
             await self.clock.sleep(self._pause_s())
-            for symbol in self.decoder.wanted:
-                for request in self.decoder.resubscribe(symbol):
-                    await self.transport.send(request)
+            for request in self.decoder.resubscribe() if self.decoder.wanted else ():
+                await self.transport.send(request)
 
     async def _await_snapshots(self) -> None:
         self._in_step.clear()

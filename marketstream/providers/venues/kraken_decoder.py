@@ -76,9 +76,10 @@ class KrakenDecoder:
         """Return the frame that asks for the book of every symbol; each is answered on its own."""
         return self._request("subscribe", self.symbols, snapshot=True)
 
-    def resubscribe(self, symbol: str) -> tuple[str, str]:
-        """Return the frames that ask for one symbol's book anew, to be sent in this order."""
-        return self._request("unsubscribe", (symbol,)), self._request("subscribe", (symbol,), snapshot=True)
+    def resubscribe(self) -> tuple[str, str]:
+        """Return the frames that ask for every wanted book anew, to be sent in this order."""
+        wanted = self.wanted
+        return self._request("unsubscribe", wanted), self._request("subscribe", wanted, snapshot=True)
 
     @property
     def wanted(self) -> tuple[str, ...]:

@@ -76,7 +76,7 @@ def test_asks_for_ten_levels_of_every_symbol() -> None:
 
 
 def test_asks_anew_by_a_farewell_and_a_subscription() -> None:
-    farewell, again = map(json.loads, _make().resubscribe("ETH/USD"))
+    farewell, again = map(json.loads, _synced().resubscribe())
     assert (farewell["method"], farewell["params"]["symbol"], farewell["req_id"]) == ("unsubscribe", ["ETH/USD"], 1)
     assert (again["method"], again["params"]["symbol"], again["req_id"]) == ("subscribe", ["ETH/USD"], 2)
 
