@@ -37,9 +37,10 @@ class StreamDigest:
             self._hash.update(f"{snapshot.sequence} {allocation.status} {allocation.method}".encode())
             for place, frame in enumerate((snapshot.fair, snapshot.edges, allocation.frame)):
                 self._hash.update(self._labels(place, frame.index))
-                for name in frame.columns:
+                # Without its labels a frame hands out columns several times as fast.
+                for name, column in frame.reset_index(drop=True).items():
                     self._hash.update(str(name).encode())
-                    self._hash.update(_column(frame[name].to_numpy()))
+                    self._hash.update(_column(column.to_numpy()))
 
     def value(self) -> bytes:
         """Return the digest of all that was taken in so far."""

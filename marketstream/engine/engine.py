@@ -55,7 +55,7 @@ class Engine:
         self.catalog = Catalog()
         self.market: MarketState | None = None
         self._begin_ns = self.clock.now_ns() - settings.warmup_s * SECOND_NS
-        self._backbone = Backbone(settings, self.clock, lambda: self.market)
+        self._backbone = self._make_backbone()
         self.bus = self._backbone.bus
         self.handlers = self._backbone.handlers
         self.house = Analysis()
@@ -278,6 +278,9 @@ class Engine:
             except Exception:  # fence: a health check that fails is tried again
                 logger.exception("the health check failed")
             await self.clock.sleep(self.settings.health_interval_s)
+
+    def _make_backbone(self) -> Backbone:
+        return Backbone(self.settings, self.clock, lambda: self.market)
 
     def _make_feeds(self, given: Iterable[Provider] | None) -> Feeds:
         return Feeds(

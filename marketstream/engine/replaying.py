@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from marketstream.clock import SECOND_NS, Clock, ManualClock, SystemClock
+from marketstream.engine.backbone import Backbone
 from marketstream.engine.digest import StreamDigest
 from marketstream.engine.engine import Engine
 from marketstream.engine.feeds import Feeds, provider_factory
@@ -189,7 +190,7 @@ class ReplayEngine(Engine):
         start: UTC ns; earlier cycles are made without waiting, for the state they leave.
         stop: UTC ns after which no cycle is made.
         hold: Stand at the start until `run_for`, `run_to_end` or `resume`.
-        pace: Real time, for the waits between cycles.
+        pace: Real time, for the waits between cycles and those of the handlers' lanes.
         settings: Settings in place of the tape's, by name, such as `analysis_interval_s`.
 
     Raises:
@@ -213,9 +214,8 @@ class ReplayEngine(Engine):
         self.tape = tape
         self._stop_at = stop
         begin = tape.begin if start is None else start
-        self._pacer = Pacer(
-            SystemClock() if pace is None else pace, speed=speed, unpaced_until=begin, goal=begin - 1 if hold else None
-        )
+        self._pace: Clock = SystemClock() if pace is None else pace
+        self._pacer = Pacer(self._pace, speed=speed, unpaced_until=begin, goal=begin - 1 if hold else None)
         self._stream_digest = StreamDigest()
         self._n_cycles = 0
         self._diverged_at: int | None = None
@@ -313,6 +313,9 @@ class ReplayEngine(Engine):
         if recorded and self._diverged_at is None and recorded != self._stream_digest.value():
             self._diverged_at = self._n_cycles
             logger.warning("%s: the replay differs from the recording at cycle %d", self.tape.path, self._n_cycles)
+
+    def _make_backbone(self) -> Backbone:
+        return Backbone(self.settings, self.clock, lambda: self.market, lane_clock=self._pace)
 
     def _make_feeds(self, given: Iterable[Provider] | None) -> Feeds:
         for provider, enabled in self.tape.providers(self.clock):
