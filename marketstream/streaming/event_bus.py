@@ -10,13 +10,14 @@ import inspect
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from threading import Lock
 
 from marketstream.clock import SECOND_NS, Clock
 from marketstream.errors import InvalidInputError, TransientError
 from marketstream.market.events import MarketEvent
 from marketstream.market.topics import TopicPattern
-from marketstream.streaming.subscriptions import Backlog, Subscriber, Subscription, SubscriptionStats
+from marketstream.streaming.subscriptions import TURN, Backlog, Subscriber, Subscription, SubscriptionStats
 from marketstream.streaming.waiting import Overflow, WaitingRoom, end_tasks, subject_of
 
 RATE_SECONDS = 10
@@ -27,7 +28,7 @@ REMEMBERED = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicStats:
-    """How busy one topic is: events since the start, and per second over the last ten or, if shorter, the history."""
+    """How busy one topic is: events since the start, and per second over the last ten or, if shorter, its history."""
 
     topic: str
     events: int
@@ -46,10 +47,12 @@ class BusStats:
 class _Route:
     """Who gets the events of one topic; kept up to date by the bus, so that publishing looks nothing up twice."""
 
-    __slots__ = ("backlogs", "direct", "events")
+    __slots__ = ("backlogs", "direct", "events", "history")
 
-    def __init__(self) -> None:
+    def __init__(self, history: int) -> None:
         self.events = 0
+        # By topic, so that a busy one does not push out the rare ones; each event with its number on the bus.
+        self.history: deque[tuple[int, MarketEvent]] = deque(maxlen=history)
         self.direct: tuple[Subscription, ...] = ()
         self.backlogs: tuple[Subscription, ...] = ()
 
@@ -66,7 +69,7 @@ class EventBus:
 
     Args:
         clock: The only source of time.
-        history: Events that `history` can look back on.
+        history: Events of each topic that `history` can look back on.
 
     Raises:
         InvalidInputError: A history of less than one event.
@@ -76,7 +79,8 @@ class EventBus:
         if history < 1:
             raise InvalidInputError(f"history must be >= 1 event, was {history}")
         self._clock = clock
-        self._history: deque[MarketEvent] = deque(maxlen=history)
+        self._history = history
+        self._published = 0
         self._routes: dict[str, _Route] = {}
         self._subscriptions: list[Subscription] = []
         self._changing = Lock()
@@ -167,7 +171,9 @@ class EventBus:
 
     async def handle(self, events: Sequence[MarketEvent]) -> None:
         """Publish events, which have ids here, in order and each once: the handler that puts the bus behind a lane."""
-        for event in events:
+        for n, event in enumerate(events):
+            if n % TURN == 0:
+                await asyncio.sleep(0)  # for queues to empty: a long batch must not overflow one of a fast subscriber
             if event.id in self._handed:
                 continue
             await self.publish_waiting(event)
@@ -176,25 +182,27 @@ class EventBus:
                 del self._handed[next(iter(self._handed))]
 
     def history(self, pattern: str = "#", limit: int | None = None) -> tuple[MarketEvent, ...]:
-        """Return the last events of these topics, at most `limit` of them, newest last."""
+        """Return the events of these topics that are remembered, or the last `limit` of them, newest last."""
         if limit is not None and limit < 0:
             raise InvalidInputError(f"limit must be >= 0 events, was {limit}")
         topics = TopicPattern(pattern)
-        found = [event for event in self._history.copy() if topics.matches(event.topic)]
-        return tuple(found if limit is None else found[len(found) - min(limit, len(found)) :])
+        with self._changing:
+            routes = [route for topic, route in self._routes.items() if topics.matches(topic)]
+        found = sorted((entry for route in routes for entry in route.history.copy()), key=itemgetter(0))
+        return tuple(event for _, event in (found if limit is None else found[max(len(found) - limit, 0) :]))
 
     def stats(self) -> BusStats:
         """Return how the bus, its topics and its subscribers fare."""
         with self._changing:
             routes, subscriptions = dict(self._routes), tuple(self._subscriptions)
-        rates = self._rates()
+        now = self._clock.now_ns()
         topics = tuple(
-            TopicStats(topic=str(topic), events=route.events, per_s=rates.get(topic, 0.0))
+            TopicStats(topic=str(topic), events=route.events, per_s=_rate(route.history.copy(), now))
             for topic, route in sorted(routes.items())
             if route.events
         )
         return BusStats(
-            published=sum(topic.events for topic in topics),
+            published=self._published,
             topics=topics,
             subscriptions=tuple(subscription.stats() for subscription in subscriptions),
         )
@@ -233,7 +241,7 @@ class EventBus:
         with self._changing:
             route = self._routes.get(topic)
             if route is None:
-                route = _Route()
+                route = _Route(self._history)
                 for subscription in self._subscriptions:
                     self._enter(subscription, topic, route)
                 self._routes[topic] = route
@@ -272,8 +280,9 @@ class EventBus:
                 self._delivering.release()
 
     def _deliver(self, event: MarketEvent, route: _Route) -> None:
-        self._history.append(event)
+        self._published += 1
         route.events += 1
+        route.history.append((self._published, event))
         for subscription in route.direct:
             subscription.delivered += 1
             try:
@@ -281,19 +290,14 @@ class EventBus:
             except Exception as error:  # noqa: BLE001 - a fence: one subscriber must not disturb others
                 subscription.failed(error)
 
-    def _rates(self) -> dict[str, float]:
-        events = self._history.copy()
-        now = self._clock.now_ns()
-        since = now - RATE_SECONDS * SECOND_NS
-        if len(events) == events.maxlen:
-            # What the history has let go of is not counted, nor is the time in which it happened.
-            since = max(since, events[0].ts)
-        counts: dict[str, int] = {}
-        for event in events:
-            if event.ts > since:
-                counts[event.topic] = counts.get(event.topic, 0) + 1
-        span = (now - since) / SECOND_NS
-        return {topic: count / span for topic, count in counts.items()} if span > 0 else {}
+
+def _rate(history: deque[tuple[int, MarketEvent]], now: int) -> float:
+    # Per second up to `now`, over the time in which nothing has left the history yet.
+    since = now - RATE_SECONDS * SECOND_NS
+    if len(history) == history.maxlen:
+        since = max(since, history[0][1].ts)
+    n = sum(event.ts > since for _, event in history)
+    return n * SECOND_NS / (now - since) if now > since else 0.0
 
 
 def _is_async(subscriber: Subscriber) -> bool:

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 Subscriber = Callable[[MarketEvent], object] | Callable[[MarketEvent], Awaitable[object]]
 
-_TURN = 100
+TURN = 100
 """Calls in a row before others on the loop get their turn, also where a subscriber never waits for anything."""
 
 
@@ -113,7 +113,7 @@ class Backlog:
                 self._tell_space()
                 await call(event)
                 in_a_row += 1
-                if in_a_row % _TURN == 0:
+                if in_a_row % TURN == 0:
                     await asyncio.sleep(0)
             elif self._ending:
                 return

@@ -256,15 +256,23 @@ async def test_a_queue_with_a_policy_lets_go_of_what_may_be_dropped_alone(clock:
 
 
 async def test_history_is_bounded_newest_last_and_by_pattern(clock: ManualClock) -> None:
-    bus = EventBus(clock, history=4)
-    for n in range(6):
+    bus = EventBus(clock, history=2)
+    for n in range(8):
         bus.publish(soft(n) if n % 2 else event(n))
-    assert numbers(bus.history()) == [2, 3, 4, 5]
-    assert numbers(bus.history("market.#")) == [3, 5]
-    assert numbers(bus.history(limit=2)) == [4, 5] and bus.history(limit=0) == ()
+    assert numbers(bus.history()) == [4, 5, 6, 7]
+    assert numbers(bus.history("market.#")) == [5, 7]
+    assert numbers(bus.history(limit=3)) == [5, 6, 7] and bus.history(limit=0) == ()
     assert len(bus.history(limit=9)) == 4
     with pytest.raises(InvalidInputError, match="limit must be >= 0 events, was -1"):
         bus.history(limit=-1)
+
+
+async def test_a_busy_topic_does_not_push_a_rare_one_out_of_the_history(clock: ManualClock) -> None:
+    bus = EventBus(clock, history=10)
+    bus.publish(event(1))
+    for n in range(2, 1000):
+        bus.publish(soft(n))
+    assert numbers(bus.history("provider.#")) == [1] and numbers(bus.history())[:2] == [1, 990]
 
 
 async def test_rates_are_those_of_the_last_ten_seconds(clock: ManualClock) -> None:
@@ -402,6 +410,15 @@ async def test_the_handler_publishes_every_event_once_however_often_a_lane_hands
     await bus.handle([event(1, id="r-1"), event(2, id="r-2")])
     await bus.handle([event(2, id="r-2"), event(3, id="r-3")])
     assert numbers(seen) == [1, 2, 3]
+
+
+async def test_a_long_batch_does_not_overflow_the_queue_of_a_fast_subscriber(bus: EventBus) -> None:
+    seen: list[MarketEvent] = []
+    bus.subscribe("#", seen.append, capacity=300)
+    await turns()
+    await bus.handle([event(n, SOFT, id=f"r-{n}") for n in range(2000)])
+    await bus.stop()
+    assert numbers(seen) == list(range(2000))
 
 
 async def test_what_cannot_be_subscribed_is_refused_with_the_reason(bus: EventBus) -> None:
