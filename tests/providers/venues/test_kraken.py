@@ -225,27 +225,47 @@ async def test_a_repeated_frame_changes_nothing(rig: Rig) -> None:
     assert rig.provider.stats.refused.total() == 0
 
 
-async def test_snapshots_that_stay_wrong_are_asked_for_at_a_bounded_pace(rig: Rig) -> None:
-    await rig.start()
-    rig.drain()
-    rig.venue.manners.wrong_snapshots = 10_000
-    await rig.wait(0.5)
-    frames = rig.venue.changes()
-    await rig.send(*(frame for frame in frames if "ETH" in frame))
-    await rig.send(with_wrong_checksum(next(frame for frame in frames if "BTC" in frame)))
-    await until(lambda: rig.asked_anew() == 1, "the first question, at once")
-    for _ in range(60):
-        await rig.move()
-        await idle(100)
-    # Each answer is awaited for 5 s, then up to 10 s of jitter: never a storm, never the end.
-    assert 4 <= rig.asked_anew() <= 13
-    rig.venue.manners.wrong_snapshots = 0
-    for _ in range(16):
-        await rig.move()
-        await idle(100)
-    assert rig.provider.decoder.wanted == ()
-    assert rig.provider.stats.reconnects == 0
-    assert rig.tops().keys() == set(SYMBOLS)
+async def _check_the_pace_of_repairs(make: MakeProvider) -> None:
+    async with _rig(make) as rig:
+        await rig.start()
+        rig.drain()
+        rig.venue.manners.wrong_snapshots = 10_000
+        await rig.wait(0.5)
+        frames = rig.venue.changes()
+        await rig.send(*(frame for frame in frames if "ETH" in frame))
+        await rig.send(with_wrong_checksum(next(frame for frame in frames if "BTC" in frame)))
+        await until(lambda: rig.asked_anew() == 1, "the first question, at once")
+        for _ in range(60):
+            await rig.move()
+            await idle(100)
+        # Each answer is awaited for 5 s, then up to 10 s of jitter: never a storm, never the end.
+        assert 4 <= rig.asked_anew() <= 13, f"asked {rig.asked_anew()} times in a minute"
+        rig.venue.manners.wrong_snapshots = 0
+        for _ in range(16):
+            await rig.move()
+            await idle(100)
+        assert rig.provider.decoder.wanted == ()
+        assert rig.provider.stats.reconnects == 0
+        assert rig.tops().keys() == set(SYMBOLS)
+
+
+class ProviderWithoutPace(KrakenProvider):
+    """A planted bug: a repair that failed is tried again at once."""
+
+    async def _await_snapshots(self) -> None:
+        await self.clock.sleep(0.1)
+
+    def _pause_s(self) -> float:
+        return 0.0
+
+
+async def test_snapshots_that_stay_wrong_are_asked_for_at_a_bounded_pace() -> None:
+    await _check_the_pace_of_repairs(KrakenProvider)
+
+
+async def test_the_check_of_the_pace_catches_its_absence() -> None:
+    with pytest.raises(AssertionError, match="times in a minute"):
+        await _check_the_pace_of_repairs(ProviderWithoutPace)
 
 
 async def test_a_snapshot_that_never_comes_is_asked_for_again(rig: Rig) -> None:
