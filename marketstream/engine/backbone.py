@@ -9,7 +9,7 @@ from dataclasses import replace
 from marketstream.clock import SECOND_NS, Clock
 from marketstream.errors import InvalidInputError
 from marketstream.market.events import MarketEvent, Topic
-from marketstream.market.handling import DeadLetter, DeadLetterStatus, HandlerOutcome
+from marketstream.market.handling import DeadLetter, DeadLetterStatus, HandlerOutcome, RetryPolicy
 from marketstream.market.state import MarketState
 from marketstream.settings import Settings
 from marketstream.store.locking import StoreBusyError
@@ -19,11 +19,13 @@ from marketstream.streaming.handlers import DeltaHandlerManager
 
 logger = logging.getLogger(__name__)
 
-KEPT_EVENTS = 1000
-"""Events that the bus remembers for pages that open later."""
+KEPT_EVENTS = 200
+"""Events of each topic that the bus remembers for pages that open later."""
 STORED_TOPICS = tuple(topic.value for topic in Topic if topic is not Topic.MARKET_DATA)
 """What the store keeps: every fact but that another cycle has passed."""
 STORE_BATCH = 1000
+STORE_RETRY = RetryPolicy(max_attempts=10_000, first_s=0.1, cap_s=5.0)
+"""While the store is away events wait in its lane: a dead letter of each would have to be kept in the same store."""
 PRUNE_EVERY_NS = 3600 * SECOND_NS
 
 
@@ -55,7 +57,9 @@ class Backbone:
         self._pruned_at: int | None = None
         self._is_open = False
         self.handlers.add_effect("bus", self.bus.handle, max_batch=STORE_BATCH)
-        self.handlers.add_effect("store", self._keep_events, topics=STORED_TOPICS, max_batch=STORE_BATCH)
+        self.handlers.add_effect(
+            "store", self._keep_events, topics=STORED_TOPICS, max_batch=STORE_BATCH, retry=STORE_RETRY
+        )
 
     async def open(self) -> None:
         """Open the store and start the lanes; a second call changes nothing.

@@ -86,8 +86,8 @@ class Engine:
 
     @property
     def events(self) -> Sequence[MarketEvent]:
-        """Return the newest events that the bus remembers, newest last."""
-        return self.bus.history()
+        """Return what the bus remembers of each topic but the passing of cycles, newest last."""
+        return tuple(event for event in self.bus.history() if event.topic is not Topic.MARKET_DATA)
 
     @property
     def snapshot(self) -> Snapshot | None:

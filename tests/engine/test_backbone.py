@@ -13,7 +13,7 @@ import pytest
 
 from marketstream.clock import ManualClock
 from marketstream.engine import Engine
-from marketstream.errors import ConfigurationError, InvalidInputError, NotFoundError, PermanentError
+from marketstream.errors import ConfigurationError, InvalidInputError, NotFoundError, PermanentError, TransientError
 from marketstream.market.events import MarketEvent, Topic
 from marketstream.market.handling import DeadLetterStatus
 from marketstream.market.rationale import RationaleRequest, RationaleStatus
@@ -203,3 +203,26 @@ async def test_no_password_of_a_store_is_shown_anywhere() -> None:
         await engine.ensure_running()
     assert "canary-7f3" not in shown + str(refused.value)
     await engine.close()
+
+
+async def test_events_wait_for_a_store_that_is_away_and_are_kept_when_it_is_back(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(_: object) -> None:
+        raise TransientError("the database is away")
+
+    monkeypatch.setattr(engine.store, "handle", away)
+    await engine.registry.disable("cedar")
+    await engine.run_for(120.0)
+    (lane,) = [report for report in engine.handlers.report() if report.name == "store"]
+    assert lane.waiting > 0 and lane.dead_lettered == 0 and "away" in lane.retrying
+    monkeypatch.undo()
+    await engine.run_for(10.0)
+    assert any(e.message == "disabled" for e in await kept(engine, "provider.#"))
+
+
+async def test_what_happened_is_not_pushed_out_by_the_passing_of_cycles(engine: Engine) -> None:
+    await engine.registry.disable("cedar")
+    await engine.run_for(60.0)
+    assert Topic.MARKET_DATA not in {event.topic for event in engine.events}
+    assert any(event.message == "disabled" for event in engine.events)
