@@ -1,4 +1,4 @@
-"""A source that delivers at least once, and the kills: it restarts history_worker.py and hands in what has no answer."""
+"""A source that delivers at least once, and the kills: a new history_worker.py gets what has no answer yet."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LANES = ("store", "ledger", "handled", "letter")
 
 
 def kill_plan(n: int, *, per_round: int, seed: int) -> list[tuple[str, int]]:
-    """Return where to kill `n` workers: every point in turn, at any of the times that it is surely passed in a round."""
+    """Return where to kill `n` workers: every point in turn, at any of the times that a round surely passes it."""
     rng = random.Random(f"kills {seed}")
     passes = dict.fromkeys(STORE_POINTS, per_round // STORE_BATCH)
     passes |= dict.fromkeys(LEDGER_POINTS, per_round // LEDGER_BATCH)

@@ -101,7 +101,7 @@ class Ledger:
         self._probe = probe
         self._connection = sqlite3.connect(path, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode=WAL")
-        # A kill, unlike a power cut, takes nothing that was handed to the system; so the ledger need not wait for the disk.
+        # A kill, unlike a power cut, takes nothing that was handed to the system: no need to wait for the disk.
         self._connection.execute("PRAGMA synchronous=OFF")
         unique = "UNIQUE" if dedupe else ""
         self._connection.execute(f"CREATE TABLE IF NOT EXISTS entries (n INTEGER {unique}, amount INTEGER)")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from virtual_exchange import Gateway
@@ -168,11 +167,11 @@ FAULTS: dict[str, Play] = {
 """Every fault by name."""
 
 
-def plan(seed: int, length_s: float) -> list[Planned]:
-    """Return the faults of a run: each kind in turn, in seeded order, until the time is up."""
+def plan(seed: int, length_s: float, names: Iterable[str] = tuple(FAULTS)) -> list[Planned]:
+    """Return the faults of a run: each of `names` in turn, in seeded order, until the time is up."""
     rng = random.Random(f"plan {seed}")
     planned, at_s = [], FIRST_AT_S
-    for name in _in_turns(rng):
+    for name in _in_turns(rng, sorted(names)):
         if at_s > length_s - MAX_LENGTH_S:
             break
         length = rng.uniform(MIN_LENGTH_S, MAX_LENGTH_S)
@@ -182,8 +181,7 @@ def plan(seed: int, length_s: float) -> list[Planned]:
     return planned
 
 
-def _in_turns(rng: random.Random) -> Iterator[str]:
-    for _ in itertools.count():
-        names = sorted(FAULTS)
+def _in_turns(rng: random.Random, names: list[str]) -> Iterator[str]:
+    while True:
         rng.shuffle(names)
         yield from names

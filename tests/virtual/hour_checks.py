@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import numpy as np
-from hour import CYCLE_S, FEEDS, HEALTH_INTERVAL_S, STALE_AFTER_S, SYMBOLS, Cycle, Trace
+from hour_program import CYCLE_S, FAILBACK_AFTER_S, HEALTH_INTERVAL_S, LEDGER_TOPICS, STALE_AFTER_S, SYMBOLS
+from hour_trace import FEEDS, Cycle, Trace
 from virtual_exchange import Session
 
 from marketstream.market.events import ProviderStatus, Topic
@@ -35,10 +36,13 @@ class _Books:
     def __init__(self) -> None:
         self.rows: dict[Pair, np.void] = {}
 
-    def take(self, row: np.void) -> None:
+    def take(self, row: np.void) -> bool:
+        """Keep a row; False where it is older than the one it is for."""
         pair = int(row["instrument"]), int(row["venue"])
-        if pair not in self.rows or row["ts_received"] >= self.rows[pair]["ts_received"]:
-            self.rows[pair] = row
+        if pair in self.rows and row["ts_received"] < self.rows[pair]["ts_received"]:
+            return False
+        self.rows[pair] = row
+        return True
 
     def fresh(self, instrument: int, now: int) -> list[np.void]:
         """Return the rows that may feed a price at `now` (UTC ns)."""
@@ -53,9 +57,8 @@ def old_quotes(trace: Trace) -> Complaints:
     for cycle in trace.cycles:
         last_live: dict[int, tuple[float, float]] = {}
         for row in cycle.rows:
-            books.take(row)
             k = int(row["instrument"])
-            if row["state"] == LIVE:
+            if books.take(row) and row["state"] == LIVE:
                 last_live[k] = _hull([_middle(r) for r in books.fresh(k, int(row["ts_received"]))])
         for k, best in enumerate(cycle.best):
             fresh = books.fresh(k, cycle.now)
@@ -74,6 +77,23 @@ def _bad_mids(cycle: Cycle, hulls: dict[int, tuple[float, float]]) -> Iterator[s
         mid = float(delta["ref_mid"])
         if not math.isnan(mid) and not low * (1 - 1e-12) <= mid <= high * (1 + 1e-12):
             yield f"{cycle.at:.1f} s: reference mid {mid} is outside of the fresh quotes, {low} to {high}"
+
+
+def old_fair_values(trace: Trace) -> Complaints:
+    """Complain of every fair value that is made of more venues than there are fresh quotes."""
+    books, found, due = _Books(), [], dict(trace.fair)
+    index = list(trace.catalog.index)
+    for cycle in trace.cycles:
+        for row in cycle.rows:
+            books.take(row)
+        fair = due.get(cycle.now)
+        if fair is None:
+            continue
+        for name, value, n_venues in zip(fair.index, fair["fair"], fair["n_venues"], strict=True):
+            n_fresh = len(books.fresh(index.index(name), cycle.now))
+            if n_venues > n_fresh or (n_fresh == 0 and not math.isnan(value)):
+                found.append(f"{cycle.at:.1f} s: fair value {value} of {name} from {n_venues} venues, {n_fresh} fresh")
+    return found
 
 
 def false_quotes(trace: Trace) -> Complaints:
@@ -128,6 +148,12 @@ def late_dials(trace: Trace) -> Complaints:
     return found
 
 
+def standstills(trace: Trace) -> Complaints:
+    """Complain of every time that the stream did not go on, as a stepped wall clock might have it."""
+    times = [0.0, *(cycle.at for cycle in trace.cycles), trace.ended_at]
+    return [f"{a:.1f} s: no cycle for {b - a:.1f} s" for a, b in pairwise(times) if b - a > 2 * CYCLE_S]
+
+
 def unnoticed_silence(trace: Trace) -> Complaints:
     """Complain of every moment at which a silent feed still counts as running."""
     found = []
@@ -144,11 +170,105 @@ def false_alarms(trace: Trace) -> Complaints:
     """Complain of every feed that is called degraded, or hung up on, while it delivers."""
     found = []
     for feed in FEEDS:
-        for at, event in trace.events:
+        for at, event in trace.submitted:
             alarm = event.subject == feed and "RUNNING to DEGRADED" in event.message
             if alarm and _steady(trace, feed, at - 2 * STEADY_S, at):
                 found.append(f"{at:.1f} s: {feed} delivers, and is told: {event.message}")
     return found
+
+
+def misplaced_trust(trace: Trace) -> Complaints:
+    """Complain of every moment at which a dead feed is trusted though the other one has been well for a while."""
+    found, trusted = [], _trusted(trace)
+    for cycle in trace.cycles:
+        holder = trusted(cycle.at)
+        other = FEEDS[1 - FEEDS.index(holder)]
+        silence = _age(trace.delivered[holder], cycle.at)
+        if silence > NOTICED_S and _steady(trace, other, cycle.at - 2 * STEADY_S, cycle.at):
+            found.append(f"{cycle.at:.1f} s: {holder} is trusted, silent for {silence:.1f} s, while {other} delivers")
+    return found
+
+
+def hasty_returns(trace: Trace) -> Complaints:
+    """Complain of every return to a feed that has not been well for as long as agreed."""
+    found = []
+    for at, event in trace.submitted:
+        if event.topic is not Topic.PROVIDER_SWITCH or event.data["direction"] != "failback":
+            continue
+        feed, since = str(event.data["to"]), at - FAILBACK_AFTER_S + SLACK_S
+        marks = [since, *(t for t in trace.delivered[feed] if since < t < at), at]
+        silence = max(b - a for a, b in pairwise(marks))
+        ill = [
+            t
+            for t, e in trace.submitted
+            if since < t <= at and e.subject == feed and "to DEGRADED" in e.message and e.topic is Topic.PROVIDER_STATUS
+        ]
+        if ill or silence > NOTICED_S:
+            found.append(f"{at:.1f} s: back to {feed}, which was ill at {ill} or silent for {silence:.1f} s")
+    return found
+
+
+def untrusted_quotes(trace: Trace) -> Complaints:
+    """Complain of every quote that left the registry though its feed was not trusted."""
+    names = list(trace.catalog.providers)
+    found, trusted, before = [], _trusted(trace), 0.0
+    for cycle in trace.cycles:
+        live = cycle.rows[cycle.rows["state"] == LIVE]
+        sources = {names[int(code)] for code in np.unique(live["provider"])} & set(FEEDS)
+        # Trust moves between two drains, so that a batch has rows of one feed.
+        if sources - {trusted(before), trusted(cycle.at)} or len(sources) > 1:
+            found.append(f"{cycle.at:.1f} s: quotes of {sorted(sources)}, trusted is {trusted(cycle.at)}")
+        before = cycle.at
+    return found
+
+
+def withheld_quotes(trace: Trace) -> Complaints:
+    """Complain of every cycle in which the trusted feed delivered and the stream got nothing of it."""
+    names = list(trace.catalog.providers)
+    found, trusted, before = [], _trusted(trace), 0.0
+    for cycle in trace.cycles:
+        feed = trusted(before)
+        delivered = bisect_right(trace.delivered[feed], cycle.at) > bisect_right(trace.delivered[feed], before)
+        got = (cycle.rows["state"] == LIVE) & (cycle.rows["provider"] == names.index(feed))
+        if delivered and trusted(cycle.at) == feed and not got.any():
+            found.append(f"{cycle.at:.1f} s: {feed} delivered, and the stream got nothing of it")
+        before = cycle.at
+    return found
+
+
+def lost_events(trace: Trace) -> Complaints:
+    """Complain of every event of the ledger that has no outcome, or two, or one out of order."""
+    patterns = [pattern.removesuffix("#") for pattern in LEDGER_TOPICS]
+    due = [e.id for _, e in trace.submitted if any(e.topic.startswith(pattern) for pattern in patterns)]
+    due += [e.id for e in trace.published if e.topic is Topic.MARKET_DELTA]
+    due.sort()  # ids rise as events are taken in
+    had = [outcome.event_id for outcome in trace.booked]
+    if had == due:
+        return []
+    first = next((i for i, (a, b) in enumerate(zip(had, due, strict=False)) if a != b), min(len(had), len(due)))
+    return [f"{len(due)} events were due, {len(had)} had an outcome; they part at number {first}: {had[first:][:2]}"]
+
+
+def lost_on_the_bus(trace: Trace) -> Complaints:
+    """Complain when the bus left out a control event, or told of a topic out of order."""
+    control = [event.id for event in trace.published if event.is_control]
+    wanted = [event.id for _, event in trace.submitted]
+    found = [] if control == wanted else [f"{len(wanted)} control events, {len(control)} of them on the bus"]
+    for topic in {event.topic for event in trace.published}:
+        ids = [event.id for event in trace.published if event.topic == topic]
+        if ids != sorted(set(ids)):
+            found.append(f"{topic} came out of order or twice")
+    return found
+
+
+def _trusted(trace: Trace) -> Callable[[float], str]:
+    # The feed that was last told to be trusted, by virtual time.
+    times, names = [0.0], [FEEDS[0]]
+    for at, event in trace.submitted:
+        if event.topic is Topic.PROVIDER_SWITCH:
+            times.append(at)
+            names.append(str(event.data["to"]))
+    return lambda at: names[bisect_right(times, at) - 1]
 
 
 def _steady(trace: Trace, feed: str, since: float, until: float) -> bool:
@@ -169,7 +289,7 @@ def _age(times: list[float], at: float) -> float:
 def _statuses(trace: Trace, feed: str) -> Callable[[float], str]:
     # The status that was last told of a feed, by virtual time.
     times, values = [0.0], [ProviderStatus.RUNNING.value]
-    for at, event in trace.events:
+    for at, event in trace.submitted:
         if event.subject == feed and event.topic is Topic.PROVIDER_STATUS and " to " in event.message:
             times.append(at)
             values.append(event.message.split(":")[0].split(" to ")[1])
@@ -189,7 +309,8 @@ def _same(a: float, b: float) -> bool:
 
 
 CHECKS: tuple[Callable[[Trace], Complaints], ...] = (
-    old_quotes, false_quotes, deaf_connections, late_dials, unnoticed_silence, false_alarms,
+    old_quotes, old_fair_values, false_quotes, deaf_connections, late_dials, standstills, unnoticed_silence,
+    false_alarms, misplaced_trust, hasty_returns, untrusted_quotes, withheld_quotes, lost_events, lost_on_the_bus,
 )  # fmt: skip
 
 
