@@ -10,11 +10,13 @@ from collections.abc import Callable, Sequence
 from marketstream.cli.db import add as add_db
 from marketstream.cli.dead_letters import add as add_dead_letters
 from marketstream.cli.providers import add as add_providers
+from marketstream.cli.record import add as add_record
+from marketstream.cli.replay import add as add_replay
 from marketstream.cli.serve import add as add_serve
 from marketstream.cli.warm import add as add_warm
 from marketstream.errors import MarketStreamError
 
-SUBCOMMANDS = (add_serve, add_providers, add_dead_letters, add_db, add_warm)
+SUBCOMMANDS = (add_serve, add_record, add_replay, add_providers, add_dead_letters, add_db, add_warm)
 """In the order in which the help lists them; each adds its own parser."""
 
 

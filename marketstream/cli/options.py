@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import logging
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,3 +39,19 @@ def log_to_stderr(level: str) -> None:
     for chatty in ("httpx2", "websockets", "bokeh", "tornado", "alembic"):
         # The HTTP client logs whole URLs at INFO, and a URL may carry a key.
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def stop_on_signal() -> asyncio.Event:
+    """Return an event that SIGINT or SIGTERM sets; needs a running loop."""
+    # The first signal asks; the second one, to somebody who will not wait, ends the process by the usual means.
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def told(number: int) -> None:
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_DFL)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, told, number)
+    return stop

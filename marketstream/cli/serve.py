@@ -7,10 +7,13 @@ import asyncio
 import logging
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marketstream.cli.options import add_feeds, log_to_stderr, settings_of
-from marketstream.errors import TransientError
+from marketstream.cli.options import add_feeds, log_to_stderr, settings_of, stop_on_signal
+from marketstream.cli.record import make_recorder, summary
+from marketstream.cli.tape import add_playing, open_replay
+from marketstream.errors import InvalidInputError, TransientError
 
 if TYPE_CHECKING:
     from marketstream.cli.options import Commands
@@ -26,6 +29,9 @@ def add(commands: Commands) -> None:
     """Add the subcommand."""
     command = commands.add_parser("serve", help="start the stream, the dashboard and the API")
     add_feeds(command)
+    command.add_argument("--record", type=Path, metavar="PATH", help="write down what comes in; see the command record")
+    command.add_argument("--replay", type=Path, metavar="FILE", help="play a recording or a file of quotes instead")
+    add_playing(command)
     command.add_argument("--dashboard-port", type=int, help="port of the dashboard (default: 5006)")
     command.add_argument("--api-port", type=int, help="port of the API (default: 8000)")
     command.set_defaults(run=run)
@@ -34,28 +40,41 @@ def add(commands: Commands) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Serve until a signal ends it."""
     settings = settings_of(chosen, dashboard_port=chosen.dashboard_port, api_port=chosen.api_port)
+    if chosen.record is not None and chosen.replay is not None:
+        raise InvalidInputError("--record writes down live feeds and --replay has none; choose one of them")
     log_to_stderr(settings.log_level)
     # While the libraries are loaded there is nothing to tidy up yet.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        return asyncio.run(_serve_until_told(settings))
+        return asyncio.run(_serve_until_told(settings, chosen))
     except KeyboardInterrupt:
         return 0
 
 
-async def _serve_until_told(settings: Settings) -> int:
+def _make_engine(settings: Settings, chosen: argparse.Namespace) -> Engine:
+    from marketstream.engine import Engine
+
+    if chosen.replay is None:
+        return Engine(settings)
+    engine = open_replay(chosen.replay, chosen)
+    for note in engine.tape.notes:
+        print(f"note: {note}", flush=True)
+    return engine
+
+
+async def _serve_until_told(settings: Settings, chosen: argparse.Namespace) -> int:
     from marketstream.api.app import create_app
     from marketstream.api.server import api_server, listening_socket
     from marketstream.dashboard.server import dashboard_server
-    from marketstream.engine import Engine
 
-    engine = Engine(settings)
+    engine = _make_engine(settings, chosen)
+    recorder = None if chosen.record is None else make_recorder(engine, chosen.record)
     api = api_server(create_app(engine), settings.host, settings.api_port)
     # Both ports are taken before the engine starts: a port that is not free is said at once.
     with listening_socket(settings.host, settings.api_port) as api_socket:
         dashboard = dashboard_server(engine, settings.host, settings.dashboard_port)
         # After Panel's server was made, which installs a handler of its own that stops the loop under our feet.
-        told = asyncio.create_task(_stop_on_signal().wait(), name="stop-signal")
+        told = asyncio.create_task(stop_on_signal().wait(), name="stop-signal")
         serving = asyncio.create_task(api.serve([api_socket]), name="api-server")
         starting = asyncio.create_task(_start(engine, dashboard, settings), name="start")
         try:
@@ -69,6 +88,8 @@ async def _serve_until_told(settings: Settings) -> int:
             dashboard.stop()
             api.should_exit = True
             async with asyncio.timeout(STOP_WITHIN_S):
+                if recorder is not None:
+                    print(summary(await recorder.close("done")), flush=True)
                 await engine.close()
                 await asyncio.gather(starting, return_exceptions=True)
                 await serving
@@ -83,18 +104,3 @@ async def _start(engine: Engine, dashboard: Any, settings: Settings) -> None:
     dashboard.start()
     print(f"dashboard  http://{settings.host}:{settings.dashboard_port}", flush=True)
     print(f"API        http://{settings.host}:{settings.api_port}/docs", flush=True)
-
-
-def _stop_on_signal() -> asyncio.Event:
-    # The first signal asks; the second one, to somebody who will not wait, ends the process by the usual means.
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def told(number: int) -> None:
-        loop.remove_signal_handler(number)
-        signal.signal(number, signal.SIG_DFL)
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, told, number)
-    return stop

@@ -218,6 +218,7 @@ class ReplayEngine(Engine):
         self._pacer = Pacer(self._pace, speed=speed, unpaced_until=begin, goal=begin - 1 if hold else None)
         self._stream_digest = StreamDigest()
         self._n_cycles = 0
+        self._compared = False
         self._diverged_at: int | None = None
         self._by_code: dict[int, Provider] = {}
         super().__init__(_settings(tape, settings), clock=ManualClock(start_ns=tape.begin))
@@ -243,6 +244,11 @@ class ReplayEngine(Engine):
         """Return the digest of all that was computed so far, in hexadecimal."""
         self._stream_digest.add(self.market, self.snapshot)
         return self._stream_digest.value().hex()
+
+    @property
+    def compared(self) -> bool:
+        """Tell whether the tape says what was computed when it was recorded."""
+        return self._compared
 
     def replay_status(self) -> ReplayStatus:
         """Return how far the tape has been played."""
@@ -310,6 +316,7 @@ class ReplayEngine(Engine):
 
     def _compare(self, recorded: bytes) -> None:
         self._stream_digest.add(self.market, self.snapshot)
+        self._compared = self._compared or bool(recorded)
         if recorded and self._diverged_at is None and recorded != self._stream_digest.value():
             self._diverged_at = self._n_cycles
             logger.warning("%s: the replay differs from the recording at cycle %d", self.tape.path, self._n_cycles)
