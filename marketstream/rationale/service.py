@@ -107,7 +107,7 @@ class PortfolioRationaleService:
 
         Args:
             request: What to write.
-            snapshot: A caller's own moment; such a text is found by its id alone, it is in no history and nobody
+            snapshot: A caller's own moment; such a text is found by `own` alone, it is in no history and nobody
                 else is told of it.
 
         Raises:
@@ -130,12 +130,18 @@ class PortfolioRationaleService:
         return text.id
 
     def get(self, rationale_id: str) -> Rationale:
-        """Return a text by id; NotFoundError when there is none or it was forgotten."""
+        """Return a text of the history by id; NotFoundError when there is none or it was forgotten."""
+        if rationale_id in self._private:
+            raise self._unknown(rationale_id)
+        return self.own(rationale_id)
+
+    def own(self, rationale_id: str) -> Rationale:
+        """Return a text by id, also one about a caller's own moment; NotFoundError as in `get`."""
         with self._lock:
-            try:
-                return self._texts[rationale_id]
-            except KeyError:
-                raise NotFoundError(f"no rationale {rationale_id!r}; the newest {self._max_history} are kept") from None
+            text = self._texts.get(rationale_id)
+        if text is None:
+            raise self._unknown(rationale_id)
+        return text
 
     def newest(self, kind: RationaleKind | None = None) -> Rationale | None:
         """Return the newest ready text, of one kind or of any."""
@@ -173,7 +179,7 @@ class PortfolioRationaleService:
             NotFoundError: There is no such text, or it was forgotten.
             InvalidInputError: It has ended already.
         """
-        text = self.get(rationale_id)
+        self.own(rationale_id)  # raises where there is none
         with self._lock:
             if rationale_id in self._waiting:
                 self._waiting.remove(rationale_id)
@@ -181,7 +187,7 @@ class PortfolioRationaleService:
         if task is not None:
             task.cancel()
             await asyncio.wait({task})
-        text = self.get(rationale_id)
+        text = self.own(rationale_id)
         if text.status is not RationaleStatus.PENDING:
             raise InvalidInputError(f"{rationale_id} is {text.status} already; only a pending text can be cancelled")
         return self._end(replace(text, status=RationaleStatus.CANCELLED, reason="cancelled on request"))
@@ -270,6 +276,9 @@ class PortfolioRationaleService:
         return text
 
     # Orders -------------------------------------------------------------------------------------------------
+
+    def _unknown(self, rationale_id: str) -> NotFoundError:
+        return NotFoundError(f"no rationale {rationale_id!r}; the newest {self._max_history} are kept")
 
     def _check(self, request: RationaleRequest, snapshot: Snapshot | None) -> None:
         snapshot = self._snapshot() if snapshot is None else snapshot

@@ -1,8 +1,9 @@
-"""Rationales: ordered now, written later, and every figure with its fact."""
+"""Rationales: ordered now, written later, every figure with its fact; listed, called off, judged, and never lost."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any, get_args
 
@@ -11,9 +12,11 @@ import pytest
 from fastapi import FastAPI
 
 from marketstream.api.app import create_app
-from marketstream.api.rationale_schemas import RationaleType, SpanInfo
+from marketstream.api.rationale_schemas import AttemptInfo, RationaleType, Reason, SpanInfo, Status
 from marketstream.engine import Engine
-from marketstream.market.rationale import RationaleKind, SpanKind
+from marketstream.errors import NotFoundError, TransientError
+from marketstream.market.rationale import Outcome, RationaleKind, RationaleRequest, RationaleStatus, SpanKind
+from marketstream.market.records import FeedbackReason
 
 
 async def order(client: httpx2.AsyncClient, **body: Any) -> httpx2.Response:
@@ -30,9 +33,45 @@ async def written(client: httpx2.AsyncClient, path: str) -> dict[str, Any]:
     raise AssertionError("the worker never wrote the text")
 
 
+async def kept(engine: Engine, rationale_id: str) -> None:
+    """Let the handlers run until the store has the text."""
+    for _ in range(1000):
+        try:
+            await engine.store.rationale(rationale_id)
+        except NotFoundError:
+            await asyncio.sleep(0.001)
+        else:
+            return
+    raise AssertionError("the store never got the text")
+
+
+async def ordered(client: httpx2.AsyncClient, n: int = 1, **body: Any) -> list[str]:
+    return [(await order(client, **body)).json()["id"] for _ in range(n)]
+
+
+async def listing(client: httpx2.AsyncClient, **query: Any) -> dict[str, Any]:
+    answer = await client.get("/streaming/rationale", params=query)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+async def pages(client: httpx2.AsyncClient, **query: Any) -> list[list[str]]:
+    found, cursor = [], None
+    while True:
+        page = await listing(client, **query, **({"cursor": cursor} if cursor else {}))
+        found.append([row["id"] for row in page["rows"]])
+        assert page["count"] == len(page["rows"]) <= query["limit"]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return found
+
+
 def test_the_kinds_offered_are_the_kinds_there_are() -> None:
     assert set(get_args(RationaleType)) == {kind.value for kind in RationaleKind}
+    assert set(get_args(Status)) == {status.value for status in RationaleStatus}
+    assert set(get_args(Reason)) == {reason.value for reason in FeedbackReason}
     assert set(get_args(SpanInfo.model_fields["kind"].annotation)) == {kind.value for kind in SpanKind}
+    assert set(get_args(AttemptInfo.model_fields["outcome"].annotation)) == {outcome.value for outcome in Outcome}
 
 
 async def test_an_order_is_answered_before_the_work_is_done(
@@ -97,6 +136,23 @@ async def test_every_kind_is_written(live_client: httpx2.AsyncClient, live_engin
         {"rationale_type": "position_explanation", "subject": "x" * 65},
         {"rationale_type": "risk_review", "subject": "BTC-USD"},
         {"kind": "portfolio_summary"},
+        {"portfolio_data": [{"instrument": "NOBODY-USD", "weight": 0.5}]},
+        {"portfolio_data": [{"instrument": "BTC-USD"}]},
+        {"portfolio_data": [{"instrument": "BTC-USD", "weight": 0.5, "quantity": 1.0}]},
+        {"portfolio_data": [{"instrument": "BTC-USD", "weight": -0.5}]},
+        {"portfolio_data": [{"instrument": "BTC-USD", "weight": "0.5"}]},
+        {"portfolio_data": [{"instrument": "BTC-USD", "weight": True}]},
+        {"portfolio_data": [{"instrument": "BTC-USD", "weight": 0.5, "price": 1.0}]},
+        {"portfolio_data": [{"instrument": "BTC-USD", "weight": 0.6}, {"instrument": "ETH-USD", "weight": 0.6}]},
+        {"portfolio_data": [{"instrument": "BTC-USD", "weight": 0.1}, {"instrument": "BTC-USD", "weight": 0.1}]},
+        {"portfolio_data": [{"instrument": "BTC-USD", "weight": 0.1}, {"instrument": "ETH-USD", "quantity": 1.0}]},
+        {"portfolio_data": [{"instrument": "BTC-USD", "weight": 0.0}]},
+        {"portfolio_data": [{"instrument": "BTC-USD", "quantity": 1e300}]},
+        {"portfolio_data": [{"instrument": f"A{n}", "weight": 0.001} for n in range(201)]},
+        {"portfolio_data": {"BTC-USD": 0.5}},
+        {"portfolio_data": "BTC-USD"},
+        {"context": "x" * 501},
+        {"context": 7},
     ],
 )
 async def test_an_order_for_what_cannot_be_written_is_refused(client: httpx2.AsyncClient, body: dict[str, Any]) -> None:
@@ -124,3 +180,231 @@ async def test_an_unknown_id_is_404(client: httpx2.AsyncClient, identifier: str)
 
 async def test_the_path_of_the_order_is_no_text(client: httpx2.AsyncClient) -> None:
     assert (await client.get("/streaming/rationale/generate")).status_code == 404
+
+
+# A caller's own book ----------------------------------------------------------------------------------------------
+
+
+async def test_a_text_about_your_own_book_says_so_and_uses_your_figures(live_client: httpx2.AsyncClient) -> None:
+    book = [{"instrument": "BTC-USD", "weight": 0.6}, {"instrument": "ETH-USD", "weight": 0.3}]
+    path = (await order(live_client, portfolio_data=book, context="For a cautious reader.")).headers["location"]
+    answer = await written(live_client, path)
+    assert answer["status"] == "ready", answer["reason"]
+    assert "The weights are as given by the caller." in answer["text"]
+    whole = (await live_client.get(path, params={"facts": "all"})).json()["facts"]
+    facts = {fact["id"]: fact for fact in whole}
+    assert facts["BTC-USD.weight"]["value"] == 60.0
+    assert facts["BTC-USD.weight"]["source"] == "portfolio_data"
+    assert facts["portfolio.invested"]["value"] == 90.0
+    assert "cautious" not in answer["text"]
+
+
+async def test_quantities_are_weighed_at_fair_values(live_client: httpx2.AsyncClient, live_engine: Engine) -> None:
+    assert live_engine.snapshot is not None
+    fair = live_engine.snapshot.fair["fair"]
+    book = [{"instrument": name, "quantity": 300.0 / float(fair[name])} for name in ("BTC-USD", "ETH-USD")]
+    path = (await order(live_client, portfolio_data=book)).headers["location"]
+    answer = await written(live_client, path)
+    facts = {fact["id"]: fact["value"] for fact in answer["facts"]}
+    assert answer["status"] == "ready", answer["reason"]
+    assert facts.get("BTC-USD.weight", 50.0) == 50.0
+    assert facts["portfolio.invested"] == 100.0
+
+
+# Models -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_text_says_who_wrote_it_and_who_failed_before(
+    make_engine: Callable[..., Engine], make_client: Callable[[FastAPI], httpx2.AsyncClient]
+) -> None:
+    engine = make_engine(llm="mock")
+    await engine.run_for(1.0)
+    async with make_client(create_app(engine)) as client:
+        answer = await written(client, (await order(client)).headers["location"])
+    await engine.close()
+    assert (answer["status"], answer["written_by"]) == ("ready", "mock")
+    assert [(attempt["backend"], attempt["outcome"]) for attempt in answer["attempts"]] == [("mock", "written")]
+
+
+async def test_a_model_server_that_is_away_leaves_a_trace_and_no_secret(
+    make_engine: Callable[..., Engine],
+    make_client: Callable[[FastAPI], httpx2.AsyncClient],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    key = "sk-canary-0123456789abcdef"
+    engine = make_engine(llm="openai", llm_model="away", llm_base_url="http://127.0.0.1:9/v1", llm_api_key=key)
+    engine.clock.advance(0.0)  # type: ignore[attr-defined]
+    await engine.run_for(1.0)
+    async with make_client(create_app(engine)) as client:
+        path = (await order(client)).headers["location"]
+        while (answer := await client.get(path, params={"facts": "all"})).json()["status"] == "pending":
+            await asyncio.sleep(0.01)
+            engine.clock.advance(0.01)  # type: ignore[attr-defined]
+        others = ("/streaming/rationale", "/streaming/events", "/streaming/status", "/streaming/health")
+        seen = [answer.text, *[(await client.get(other)).text for other in others]]
+    await engine.close()
+    outcomes = [(attempt["backend"], attempt["outcome"]) for attempt in answer.json()["attempts"]]
+    assert outcomes == [("away", "unreachable"), ("away", "unreachable"), ("narrator", "written")]
+    assert answer.json()["written_by"] == "narrator"
+    assert key not in "".join(seen) + caplog.text + repr(engine.settings)
+
+
+# Lists ------------------------------------------------------------------------------------------------------------
+
+
+async def test_the_list_has_what_waits_and_then_what_ended_newest_first(
+    live_client: httpx2.AsyncClient, live_engine: Engine
+) -> None:
+    ended = await ordered(live_client, 3)
+    for each in ended:
+        await kept(live_engine, each)
+    waiting = [live_engine.rationale.request(RationaleRequest.of("edge_note")) for _ in range(2)]
+    rows = (await listing(live_client))["rows"]
+    assert [row["id"] for row in rows] == [*waiting[::-1], *ended[::-1]]
+    assert [row["status"] for row in rows] == ["pending"] * 2 + ["ready"] * 3
+    assert rows[-1]["headline"]
+
+
+async def test_pages_of_any_size_hold_every_text_once(client: httpx2.AsyncClient, live_engine: Engine) -> None:
+    app = create_app(live_engine)
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://localhost:8000") as own:
+        ended = await ordered(own, 4)
+        for each in ended:
+            await kept(live_engine, each)
+        await live_engine.stop()
+        waiting = await ordered(own, 3)
+        for limit in (1, 2, 3, 4, 7, 8, 1000):
+            found = await pages(own, limit=limit)
+            assert [each for page in found for each in page] == [*waiting[::-1], *ended[::-1]]
+        assert await pages(own, limit=2, status="pending") == [waiting[:0:-1], waiting[:1]]
+        assert await pages(own, limit=3, status="pending") == [waiting[::-1]]
+        assert await pages(own, limit=4, status="ready") == [ended[::-1]]
+
+
+async def test_the_list_is_told_apart_by_type_and_status(live_client: httpx2.AsyncClient, live_engine: Engine) -> None:
+    (summary,) = await ordered(live_client)
+    (note,) = await ordered(live_client, rationale_type="edge_note")
+    for each in (summary, note):
+        await kept(live_engine, each)
+    assert [row["id"] for row in (await listing(live_client, rationale_type="edge_note"))["rows"]] == [note]
+    assert [row["id"] for row in (await listing(live_client, status="ready"))["rows"]] == [note, summary]
+    assert (await listing(live_client, status="cancelled"))["rows"] == []
+    assert (await listing(live_client, rationale_type="edge_note", status="pending"))["rows"] == []
+
+
+@pytest.mark.parametrize(
+    "query", [{"rationale_type": "poem"}, {"status": "lost"}, {"limit": 0}, {"cursor": "x"}, {"kind": "edge_note"}]
+)
+async def test_a_list_that_cannot_be_is_refused(client: httpx2.AsyncClient, query: dict[str, Any]) -> None:
+    assert (await client.get("/streaming/rationale", params=query)).status_code == 422
+
+
+async def test_a_text_that_the_service_has_forgotten_is_read_from_the_store(
+    live_client: httpx2.AsyncClient, live_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (first,) = await ordered(live_client)
+    await kept(live_engine, first)
+    path = f"/streaming/rationale/{first}"
+    before = (await live_client.get(path, params={"facts": "all"})).json()
+    monkeypatch.setattr(live_engine.rationale, "_texts", type(live_engine.rationale._texts)())
+    with pytest.raises(NotFoundError):
+        live_engine.rationale.get(first)
+    assert (await live_client.get(path, params={"facts": "all"})).json() == before
+    assert (await live_client.post(f"{path}/cancel")).status_code == 409
+
+
+# Cancelling -------------------------------------------------------------------------------------------------------
+
+
+async def test_an_order_that_waits_is_called_off_once(client: httpx2.AsyncClient) -> None:
+    (waiting,) = await ordered(client)
+    answer = await client.post(f"/streaming/rationale/{waiting}/cancel")
+    assert answer.status_code == 200
+    assert (answer.json()["status"], answer.json()["reason"]) == ("cancelled", "cancelled on request")
+    again = await client.post(f"/streaming/rationale/{waiting}/cancel")
+    assert again.status_code == 409
+    assert "is cancelled already" in again.json()["detail"]
+    assert (await client.post("/streaming/rationale/nobody/cancel")).status_code == 404
+
+
+async def test_what_is_written_cannot_be_called_off(live_client: httpx2.AsyncClient) -> None:
+    path = (await order(live_client)).headers["location"]
+    await written(live_client, path)
+    assert (await live_client.post(f"{path}/cancel")).status_code == 409
+
+
+# Feedback ---------------------------------------------------------------------------------------------------------
+
+
+async def test_feedback_is_kept_and_given_back_oldest_first(
+    live_client: httpx2.AsyncClient, live_engine: Engine
+) -> None:
+    (text,) = await ordered(live_client)
+    await kept(live_engine, text)
+    path = f"/streaming/rationale/{text}/feedback"
+    bad = await live_client.post(path, json={"rating": -1, "reason": "unclear", "comment": "Which\nvenue\u202e\u0000?"})
+    assert bad.status_code == 201
+    assert bad.json()["comment"] == "Which venue?"
+    assert (await live_client.post(path, json={"rating": 1})).status_code == 201
+    answer = (await live_client.get(path)).json()
+    assert answer["count"] == 2
+    assert [(given["rating"], given["reason"]) for given in answer["feedback"]] == [(-1, "unclear"), (1, "other")]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"rating": 2},
+        {"rating": 0.5},
+        {"rating": "1"},
+        {"rating": None},
+        {"rating": 1, "reason": "boring"},
+        {"rating": 1, "comment": "x" * 501},
+        {"rating": 1, "stars": 5},
+    ],
+)
+async def test_feedback_that_cannot_be_is_refused(
+    live_client: httpx2.AsyncClient, live_engine: Engine, body: dict[str, Any]
+) -> None:
+    (text,) = await ordered(live_client)
+    await kept(live_engine, text)
+    answer = await live_client.post(f"/streaming/rationale/{text}/feedback", json=body)
+    assert answer.status_code == 422
+
+
+async def test_feedback_needs_a_text_that_has_ended_and_is_kept(
+    client: httpx2.AsyncClient, live_client: httpx2.AsyncClient, live_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (waiting,) = await ordered(client)
+    assert (await client.post(f"/streaming/rationale/{waiting}/feedback", json={"rating": 1})).status_code == 409
+    assert (await client.post("/streaming/rationale/nobody/feedback", json={"rating": 1})).status_code == 404
+    assert (await client.get("/streaming/rationale/nobody/feedback")).status_code == 404
+    path = (await order(live_client)).headers["location"]
+    await written(live_client, path)
+
+    async def away(_: Any) -> None:
+        raise NotFoundError("no rationale")
+
+    monkeypatch.setattr(live_engine.store, "save_feedback", away)
+    soon = await live_client.post(f"{path}/feedback", json={"rating": 1})
+    assert soon.status_code == 503
+    assert soon.headers["retry-after"]
+
+
+async def test_while_the_store_is_away_the_newest_texts_are_still_read(
+    live_client: httpx2.AsyncClient, live_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = (await order(live_client)).headers["location"]
+    await written(live_client, path)
+
+    async def away(*_: Any, **__: Any) -> None:
+        raise TransientError("the store is busy")
+
+    for name in ("rationale", "rationales", "feedback", "save_feedback"):
+        monkeypatch.setattr(live_engine.store, name, away)
+    assert (await live_client.get(path)).status_code == 200
+    assert (await live_client.get("/streaming/rationale")).status_code == 503
+    assert (await live_client.get("/streaming/rationale/nobody")).status_code == 503
+    assert (await live_client.get(f"{path}/feedback")).status_code == 503

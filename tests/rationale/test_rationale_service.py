@@ -396,14 +396,18 @@ async def test_history_is_told_apart_by_kind_and_status(snapshot: Snapshot) -> N
     assert [t.id for t in service.history()] == [waiting, note]
 
 
-async def test_a_text_about_a_callers_own_moment_is_found_by_its_id_alone(snapshot: Snapshot) -> None:
+async def test_a_text_about_a_callers_own_moment_is_for_the_caller_alone(snapshot: Snapshot) -> None:
     told: list[Rationale] = []
     own = random_snapshot(World(seed=4))
     service = PortfolioRationaleService(
         lambda: snapshot, ManualClock(), backends=[MockBackend()], on_finished=told.append
     )
     async with running(service):
-        text = await settled(service, service.request(SUMMARY, snapshot=replace(own, sequence=7)))
+        order = service.request(SUMMARY, snapshot=replace(own, sequence=7))
+        with pytest.raises(NotFoundError):
+            service.get(order)
+        while (text := service.own(order)).status is RationaleStatus.PENDING:
+            await asyncio.sleep(0)
     assert (text.sequence, text.written_by) == (7, "mock")
     assert service.history() == ()
     assert told == []

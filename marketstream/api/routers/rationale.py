@@ -1,37 +1,62 @@
-"""Routes of the rationale: order a text, read it when it is written."""
+"""Routes of the rationale: order a text, read it when it is written, call it off, say what you think of it."""
 
 from __future__ import annotations
 
+import dataclasses
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
+from starlette.exceptions import HTTPException
 
 from marketstream.api.body import JsonAnswer, JsonRoute
-from marketstream.api.openapi import changes, problems
-from marketstream.api.rationale_schemas import RationaleInfo, RationaleOrder, RationaleQuery, RationaleTicket
-from marketstream.api.routers.answers import known
+from marketstream.api.errors import RETRY_AFTER_S, store_problems
+from marketstream.api.listing import listed, page_request
+from marketstream.api.openapi import LOCATION, changes, problems
+from marketstream.api.rationale_schemas import (
+    FeedbackInfo,
+    FeedbackList,
+    FeedbackOrder,
+    RationaleInfo,
+    RationaleListQuery,
+    RationaleOrder,
+    RationalePage,
+    RationaleQuery,
+    RationaleRow,
+    RationaleTicket,
+)
 from marketstream.api.schemas import timestamp
 from marketstream.engine import Engine
-from marketstream.market.rationale import Rationale, RationaleKind, RationaleRequest
+from marketstream.errors import InvalidInputError, NotFoundError
+from marketstream.market.rationale import Holding, Rationale, RationaleKind, RationaleRequest, RationaleStatus
+from marketstream.market.records import Feedback, FeedbackReason, Page, PageRequest
+from marketstream.rationale.holdings import check_request
+from marketstream.rationale.names import clean_text
 
+LIST = "rationale"
+# Cursors from here on count the texts that have not ended, which come first; no store has as many rows.
+PENDING_FROM = 10**17
 ORDERED: dict[int | str, dict[str, Any]] = {
-    202: {
-        "headers": {"Location": {"description": "Path of the text.", "schema": {"type": "string"}}},
-        "description": "Ordered; the text is not written yet.",
-    }
+    202: {"headers": LOCATION, "description": "Ordered; the text is not written yet."}
 }
+RationaleId = Annotated[str, Path(alias="id", description="Id from the order.", max_length=64)]
 
 
 def router(engine: Engine) -> APIRouter:
-    """Return the routes over the rationale service of `engine`."""
+    """Return the routes over the rationale service and the store of `engine`."""
     routes = APIRouter(
         prefix="/streaming/rationale",
         tags=["rationale"],
         route_class=JsonRoute,
         default_response_class=JsonAnswer,
     )
+    _add_ordering(routes, engine)
+    _add_reading(routes, engine)
+    _add_feedback(routes, engine)
+    return routes
 
+
+def _add_ordering(routes: APIRouter, engine: Engine) -> None:
     @routes.post(
         "/generate",
         summary="Order a text",
@@ -39,36 +64,161 @@ def router(engine: Engine) -> APIRouter:
         responses=ORDERED | changes(429),
     )
     async def generate(response: Response, body: RationaleOrder | None = None) -> RationaleTicket:
-        """Take the order and answer at once; a worker writes the text from the newest snapshot after that."""
-        order = RationaleOrder() if body is None else body
-        request = RationaleRequest(kind=RationaleKind(order.rationale_type), subject=order.subject)
-        if order.subject is not None:
-            known(engine.catalog.instrument, order.subject)
+        """Take the order and answer at once; the text is written from the newest snapshot after that."""
+        request = requested(RationaleOrder() if body is None else body, engine)
         ticket = RationaleTicket(id=engine.rationale.request(request))
         response.headers["location"] = f"/streaming/rationale/{ticket.id}"
         return ticket
 
-    @routes.get("/{id}", summary="One text", response_model=RationaleInfo, responses=problems(404, 422))
-    async def rationale(
-        rationale_id: Annotated[str, Path(alias="id", description="Id from the order.", max_length=64)],
-        query: Annotated[RationaleQuery, Query()],
-    ) -> Response:
-        """Return the text with its spans, facts and issues; 404 for an unknown or forgotten id."""
-        return JsonAnswer(answer(engine.rationale.get(rationale_id), whole_sheet=query.facts == "all"))
+    @routes.post(
+        "/{id}/cancel",
+        summary="Call an order off",
+        response_model=RationaleInfo,
+        responses=problems(403, 404, 409, 422, 503),
+    )
+    async def cancel(rationale_id: RationaleId) -> Response:
+        """End an order that waits or is in work and return it; what has ended already is a conflict (409)."""
+        text = await found(engine, rationale_id)
+        if text.status is RationaleStatus.PENDING:
+            try:
+                return JsonAnswer(answer(await engine.rationale.cancel(rationale_id), whole_sheet=False))
+            except InvalidInputError:
+                text = engine.rationale.get(rationale_id)  # it ended meanwhile
+        raise HTTPException(HTTPStatus.CONFLICT, f"rationale {text.id!r} is {text.status.value} already")
 
-    return routes
+
+def _add_reading(routes: APIRouter, engine: Engine) -> None:
+    @routes.get("", summary="All texts", response_model=RationalePage, responses=problems(422, 503))
+    async def rationales(query: Annotated[RationaleListQuery, Query()]) -> Response:
+        """Return texts, newest first, without spans and facts: those that wait or are in work, then those that ended.
+
+        A text that has just ended is listed as soon as the store has it.
+        """
+        kind = None if query.rationale_type is None else RationaleKind(query.rationale_type)
+        status = None if query.status is None else RationaleStatus(query.status)
+        with store_problems():
+            page = await texts(engine, kind, status, page_request(LIST, query))
+        return listed(LIST, engine.clock.now_ns(), page, row)
+
+    @routes.get("/{id}", summary="One text", response_model=RationaleInfo, responses=problems(404, 422, 503))
+    async def rationale(rationale_id: RationaleId, query: Annotated[RationaleQuery, Query()]) -> Response:
+        """Return the text with its spans, facts, issues and attempts; 404 for an unknown id."""
+        text = await found(engine, rationale_id)
+        return JsonAnswer(answer(text, whole_sheet=query.facts == "all"))
+
+
+def _add_feedback(routes: APIRouter, engine: Engine) -> None:
+    @routes.post(
+        "/{id}/feedback",
+        summary="Say what you think of a text",
+        status_code=HTTPStatus.CREATED,
+        response_model=FeedbackInfo,
+        responses=changes(404, 409, 503),
+    )
+    async def give(rationale_id: RationaleId, body: FeedbackOrder) -> Response:
+        """Keep a rating with its reason; a text that has not ended is a conflict (409)."""
+        text = await found(engine, rationale_id)
+        if text.status is RationaleStatus.PENDING:
+            raise HTTPException(HTTPStatus.CONFLICT, f"rationale {text.id!r} is pending; there is nothing to rate yet")
+        feedback = Feedback(
+            rationale_id=rationale_id,
+            rating=body.rating,
+            reason=FeedbackReason(body.reason),
+            comment=clean_text(body.comment, max(len(body.comment), 1)),
+            at=engine.clock.now_ns(),
+        )
+        with store_problems():
+            try:
+                await engine.store.save_feedback(feedback)
+            except NotFoundError:
+                # It ended this moment: the store has it as soon as the event that tells of it is kept.
+                headers = {"retry-after": RETRY_AFTER_S}
+                detail = f"rationale {text.id!r} is not kept yet; give the feedback again in a moment"
+                raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers) from None
+        return JsonAnswer(feedback_row(feedback), HTTPStatus.CREATED)
+
+    @routes.get(
+        "/{id}/feedback",
+        summary="What readers thought of a text",
+        response_model=FeedbackList,
+        responses=problems(404, 422, 503),
+    )
+    async def feedback(rationale_id: RationaleId) -> Response:
+        """Return all feedback on a text, oldest first; 404 for an unknown id."""
+        await found(engine, rationale_id)
+        with store_problems():
+            given = [feedback_row(each) for each in await engine.store.feedback(rationale_id)]
+        return JsonAnswer({"id": rationale_id, "count": len(given), "feedback": given})
+
+
+def requested(order: RationaleOrder, engine: Engine) -> RationaleRequest:
+    """Return the request of an order; InvalidInputError where its names are not known or its rules are broken."""
+    request = RationaleRequest(
+        kind=RationaleKind(order.rationale_type),
+        subject=order.subject,
+        portfolio_data=tuple(Holding(**each.model_dump()) for each in order.portfolio_data),
+        context=order.context,
+    )
+    try:
+        check_request(request, engine.catalog)
+    except NotFoundError as error:
+        raise InvalidInputError(str(error)) from None
+    return request
+
+
+async def found(engine: Engine, rationale_id: str) -> Rationale:
+    """Return a text of the service, or of the store where the service has forgotten it; NotFoundError else."""
+    try:
+        return engine.rationale.get(rationale_id)
+    except NotFoundError:
+        with store_problems():
+            return await engine.store.rationale(rationale_id)
+
+
+async def texts(
+    engine: Engine, kind: RationaleKind | None, status: RationaleStatus | None, page: PageRequest
+) -> Page[Rationale]:
+    """Return a page of texts: those of the service that have not ended, then those of the store."""
+    skipped = 0
+    if page.cursor is not None:
+        if page.cursor < PENDING_FROM:
+            return await engine.store.rationales(kind, page, status=status)
+        skipped = page.cursor - PENDING_FROM
+    asked = status in (None, RationaleStatus.PENDING)
+    pending = engine.rationale.history(kind, RationaleStatus.PENDING)[skipped:] if asked else ()
+    shown = pending[: page.limit]
+    if status is RationaleStatus.PENDING or len(pending) >= page.limit:
+        is_last = status is RationaleStatus.PENDING and len(pending) <= page.limit
+        return Page(rows=shown, next_cursor=None if is_last else PENDING_FROM + skipped + len(shown))
+    ended = await engine.store.rationales(kind, PageRequest(limit=page.limit - len(shown)), status=status)
+    return Page(rows=(*shown, *ended.rows), next_cursor=ended.next_cursor)
+
+
+def row(rationale: Rationale) -> dict[str, Any]:
+    """Return the fields of RationaleRow."""
+    return {name: value for name, value in _plain(rationale).items() if name in RationaleRow.model_fields}
 
 
 def answer(rationale: Rationale, *, whole_sheet: bool) -> dict[str, Any]:
     """Return the fields of RationaleInfo."""
-    plain = rationale.to_json()
+    plain = _plain(rationale)
     shown = {fact.id for fact in (rationale.facts if whole_sheet else rationale.used_facts)}
-    facts = [fact | {"as_of": timestamp(fact["as_of"])} for fact in plain["facts"] if fact["id"] in shown]
-    plain |= {
+    plain["facts"] = [fact | {"as_of": timestamp(fact["as_of"])} for fact in plain["facts"] if fact["id"] in shown]
+    return {name: plain[name] for name in RationaleInfo.model_fields}
+
+
+def feedback_row(feedback: Feedback) -> dict[str, Any]:
+    """Return the fields of FeedbackInfo."""
+    shown = dataclasses.asdict(feedback) | {"at": timestamp(feedback.at)}
+    del shown["rationale_id"]
+    return shown
+
+
+def _plain(rationale: Rationale) -> dict[str, Any]:
+    plain = rationale.to_json()
+    return plain | {
         "rationale_type": plain.pop("kind"),
-        "facts": facts,
         "created_at": timestamp(rationale.created_at),
         "as_of": timestamp(rationale.as_of) if rationale.as_of else None,
         "sequence": rationale.sequence if rationale.sequence >= 0 else None,
     }
-    return {name: plain[name] for name in RationaleInfo.model_fields}

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from marketstream.dashboard import formats, text
 from marketstream.dashboard.cards import empty
 from marketstream.dashboard.text import Markup, join, markup
-from marketstream.market.rationale import Fact, Rationale, RationaleStatus, Span, SpanKind
+from marketstream.market.rationale import Fact, Outcome, Rationale, RationaleStatus, Span, SpanKind
 
 
 def rationale_markup(rationale: Rationale, *, old: bool) -> Markup:
@@ -23,7 +23,7 @@ def rationale_markup(rationale: Rationale, *, old: bool) -> Markup:
     return markup(
         '<div class="text {old}"><h2>{headline}</h2>{paragraphs}</div><div class="foot">'
         '<span class="ok">✓ {n} of {n} figures verified</span><span>written by <b>{who}</b> from a snapshot of '
-        "{when} UTC, cycle {cycle}</span></div>",
+        "{when} UTC, cycle {cycle}</span></div>{trace}",
         old="old" if old else "",
         headline=headline,
         paragraphs=paragraphs,
@@ -31,7 +31,17 @@ def rationale_markup(rationale: Rationale, *, old: bool) -> Markup:
         who=rationale.written_by,
         when=formats.clock(rationale.as_of),
         cycle=f"{rationale.sequence:,}",
+        trace=_trace(rationale),
     )
+
+
+def _trace(rationale: Rationale) -> Markup:
+    """Return one line about the writers that failed before; nothing where none did."""
+    failed = dict.fromkeys((a.backend, a.detail) for a in rationale.attempts if a.outcome is not Outcome.WRITTEN)
+    if not failed:
+        return markup("")
+    reasons = join((markup("<b>{who}</b>: {why}", who=who, why=why) for who, why in failed), "; ")
+    return markup('<div class="foot"><span class="late">in place of {reasons}</span></div>', reasons=reasons)
 
 
 def fact_name(fact: Fact) -> str:

@@ -13,7 +13,8 @@ from marketstream.dashboard.styles import PAIR_CSS, SIDE_CSS, WIDE_CSS
 from marketstream.dashboard.text import join, markup
 from marketstream.dashboard.views.chips import TEXT_CSS, age_s, fact_name, fact_unit, fact_value, rationale_markup
 from marketstream.dashboard.views.view import Context, Fence, Moment
-from marketstream.market.rationale import Rationale, RationaleKind
+from marketstream.errors import NotFoundError, TransientError
+from marketstream.market.rationale import Rationale, RationaleKind, RationaleRequest, RationaleStatus
 
 OLD_S = 60.0
 """From this age on the chips of a text are amber."""
@@ -49,26 +50,63 @@ class RationaleView:
 
 
 class Writer:
-    """Has the text written anew when its kind, its subject or a knob of this session has changed."""
+    """Has the text written anew when its kind, its subject or a knob of this session has changed.
+
+    The narrator's text is there at once. Where models are set, they are asked for one too when a text was chosen or
+    asked for (not at every move of a knob), and theirs takes its place when it is ready.
+    """
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self.kind = RationaleKind.PORTFOLIO_SUMMARY
         self.rationale: Rationale | None = None
-        self._written: object = None
+        self._chosen: object = None
+        self._knobs: object = None
+        self._order: str | None = None
+
+    @property
+    def asked(self) -> str:
+        """Return the name of the model that is asked first, while an answer is awaited; else empty."""
+        return self._context.engine.rationale.writers[0] if self._order is not None else ""
 
     def forget(self) -> None:
         """Ask for a new text."""
-        self._written = None
+        self._chosen = None
 
     def bring_up(self, moment: Moment) -> Rationale:
         """Return the text that fits what is chosen now."""
+        service = self._context.engine.rationale
         subject = self._context.choices.instrument if self.kind is RationaleKind.POSITION_EXPLANATION else None
-        wanted = (self.kind, subject, tuple(s.knob_key() for s in self._context.analysis.stages.values()))
-        if self.rationale is None or wanted != self._written:
-            self.rationale = self._context.engine.rationale.write_now(moment.snapshot, self.kind, subject)
-            self._written = wanted
-        return self.rationale
+        chosen, knobs = (self.kind, subject), tuple(s.knob_key() for s in self._context.analysis.stages.values())
+        is_new = chosen != self._chosen
+        if self.rationale is None or is_new or knobs != self._knobs:
+            self.rationale = service.write_now(moment.snapshot, self.kind, subject)
+            self._order = self._ordered(moment, subject) if is_new and service.writers else None
+            self._chosen, self._knobs = chosen, knobs
+        return self._taken(self.rationale)
+
+    def _ordered(self, moment: Moment, subject: str | None) -> str | None:
+        request = RationaleRequest(kind=self.kind, subject=subject)
+        try:
+            return self._context.engine.rationale.request(request, snapshot=moment.snapshot)
+        except TransientError:
+            # Too many wait already: the narrator's text stays, "Write again" asks again.
+            return None
+
+    def _taken(self, shown: Rationale) -> Rationale:
+        """Return the ordered text once it is ready, until then the one that is shown."""
+        if self._order is None:
+            return shown
+        try:
+            text = self._context.engine.rationale.own(self._order)
+        except NotFoundError:
+            self._order = None
+            return shown
+        if text.status is not RationaleStatus.PENDING:
+            self._order = None
+            if text.status is RationaleStatus.READY:
+                self.rationale = shown = text
+        return shown
 
 
 class TextCard:
@@ -111,6 +149,8 @@ class TextCard:
         age_s = max(0.0, (moment.snapshot.now - rationale.as_of) / 1e9) if rationale.as_of else 0.0
         old = age_s >= OLD_S
         what = f" · {formats.duration(age_s)} ago" if age_s >= 1 else ""
+        if self._writer.asked:
+            what += f" · {self._writer.asked} is writing"
         self._card.head(
             f"as of {formats.clock(rationale.as_of)} UTC{what}",
             _OLD if old else "",
