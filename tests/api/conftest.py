@@ -27,7 +27,7 @@ class Contract:
 
     def __init__(self, document: dict[str, Any]) -> None:
         self.components = {"components": document["components"]}
-        by_fixed_first = sorted(document["paths"].items(), key=lambda item: "{" in item[0])
+        by_fixed_first = sorted(document["paths"].items(), key=lambda item: ("{" in item[0], -len(item[0])))
         self.operations = [
             (re.compile(re.sub(r"\{[^}]+\}", "(.+)", path) + r"\Z", re.DOTALL), method.upper(), operation)
             for path, methods in by_fixed_first
