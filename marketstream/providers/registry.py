@@ -170,7 +170,8 @@ class ProviderRegistry:
         if self._running:
             await self._start(entry)
         with self._lock:
-            self._note(ChangeKind.STATUS, entry, f"enabled, {entry.provider.status.value}")
+            if entry.enabled:
+                self._note(ChangeKind.STATUS, entry, f"enabled, {entry.provider.status.value}")
         self._tell_all()
 
     async def disable(self, name: str) -> None:
@@ -223,7 +224,8 @@ class ProviderRegistry:
         """
         with self._lock:
             self._settle(now)
-            parts, self._entering = self._entering, []
+            parts = [self._trust.current(each) for each in self._entering]
+            self._entering = []
             for entry in self._entries.values():
                 if entry.enabled:
                     rows = self._drain_one(entry, now)
@@ -378,12 +380,19 @@ class ProviderRegistry:
             with self._lock:
                 if not started:
                     entry.provider.status = ProviderStatus.FAULTED
-                    if entry.enabled:
-                        entry.bar(entry.failure, QuoteState.SUSPENDED)
-                entry.last_status = entry.provider.status
-                self._settled = False
-                self._note(ChangeKind.STATUS, entry, f"started, {entry.provider.status.value}")
+                # Who was switched off or removed meanwhile is stopped next, and of that was told.
+                if entry.enabled:
+                    self._note_start(entry, started=started)
         self._tell_all()
+
+    def _note_start(self, entry: Entry, *, started: bool) -> None:
+        if started:
+            entry.admit()
+        else:
+            entry.bar(entry.failure, QuoteState.SUSPENDED)
+        entry.last_status = entry.provider.status
+        self._settled = False
+        self._note(ChangeKind.STATUS, entry, f"started, {entry.provider.status.value}")
 
     async def _stop(self, entry: Entry, status: ProviderStatus) -> None:
         async with entry.turn:

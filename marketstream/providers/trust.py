@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from marketstream.market.quotes import QuoteState
 from marketstream.providers.changes import TRUST_DTYPE
 from marketstream.providers.pairs import instruments_of, keys_of, venues_of
 from marketstream.providers.registry_entry import Entry
@@ -102,6 +103,15 @@ class Trust:
                 positions = entry.provider.pairs.keys.searchsorted
                 entry.trust(positions(keys[before == code]), trusted=False)
                 entry.trust(positions(keys[after == code]), trusted=True)
+
+    def current(self, rows: np.ndarray) -> np.ndarray:
+        """Return the rows without quotes of a provider that has lost the pair since; state rows stay."""
+        kept: np.ndarray = rows["state"] != QuoteState.LIVE
+        if len(self._keys):
+            keys = keys_of(rows)
+            at = np.minimum(self._keys.searchsorted(keys), len(self._keys) - 1)
+            kept = kept | ((self._keys[at] == keys) & (self._holder[at] == rows["provider"]))
+        return np.asarray(rows[kept])
 
     def holder(self, key: int) -> Entry | None:
         """Return the provider that has a packed pair; None where nobody has it."""

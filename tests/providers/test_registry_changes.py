@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from provider_fakes import SECOND_NS, START_NS, Desk, QueueProvider
+from provider_fakes import SECOND_NS, START_NS, Desk, HangingProvider, QueueProvider, RaisingProvider
 
 from marketstream.clock import ManualClock
 from marketstream.errors import NotFoundError
@@ -240,3 +241,28 @@ async def test_every_decision_is_told_in_order() -> None:
         ("settled", "b"),
         ("removed", "b"),
     ]
+
+
+async def test_of_who_is_removed_while_it_starts_nothing_more_is_told() -> None:
+    desk = Desk(timeout_s=5.0)
+    desk.registry.add(HangingProvider("slow", desk.clock, "start"))
+    starting = asyncio.ensure_future(desk.registry.start())
+    await desk.clock.run_for(0.0)
+    removing = asyncio.ensure_future(desk.registry.remove("slow"))
+    await desk.clock.run_for(5.0)
+    await asyncio.gather(starting, removing)
+    assert [change.kind.value for change in desk.changes] == ["added", "settled", "settled", "removed"]
+
+
+async def test_a_second_start_forgets_the_fault_of_the_first(caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk()
+    bad = RaisingProvider("bad", desk.clock)
+    bad.raises_in = "start"
+    desk.registry.add(bad)
+    await desk.registry.start()
+    desk.drain()
+    assert desk.registry.trusted("BTC-USD", "kraken") is None
+    await desk.registry.stop()
+    bad.raises_in = "nothing"
+    await desk.registry.start()
+    assert desk.registry.trusted("BTC-USD", "kraken") == "bad"

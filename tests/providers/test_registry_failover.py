@@ -233,6 +233,17 @@ async def test_a_reserve_whose_last_word_was_no_price_brings_none(show: Show) ->
     assert (show.book["source"], show.book["state"]) == ("second", "CROSSED")
 
 
+async def test_a_reserve_that_is_gone_before_the_next_cycle_brings_nothing(show: Show) -> None:
+    show.run(5.0)
+    show.silent = {"first"}
+    show.run(10.0)
+    assert show.registry.trusted(*PAIR) == "second"
+    await show.registry.remove("second")
+    await show.registry.remove("first")
+    rows = show.drain(0.05)
+    assert rows["state"].tolist() == [QuoteState.CLOSED, QuoteState.CLOSED]
+
+
 async def test_a_restarted_reserve_brings_nothing_of_its_run_before(show: Show) -> None:
     show.run(5.0)
     await show.registry.disable("second")
