@@ -29,6 +29,33 @@ async def test_the_status_is_the_engines_own(client: httpx2.AsyncClient, engine:
     assert answer["now"] == "2026-01-01T00:00:02.000000Z"
 
 
+async def test_every_answer_is_of_the_newest_cycle_and_of_now(
+    live_client: httpx2.AsyncClient, live_engine: Engine
+) -> None:
+    async def seen() -> tuple[int, str, float]:
+        answer = (await live_client.get("/streaming/status")).json()
+        return answer["sequence"], answer["now"], answer["n_providers"]
+
+    first = await seen()
+    live_engine.clock.jump_wall(0.01)  # type: ignore[attr-defined]
+    second = await seen()
+    assert second[0] == first[0] and second[1] > first[1]
+    await live_engine.run_for(0.1)
+    third = await seen()
+    assert third[0] == first[0] + 1
+    await live_client.delete("/streaming/providers/cedar")
+    assert (await seen())[2] == third[2] - 1
+
+
+async def test_an_error_is_seen_also_while_no_cycle_follows(
+    live_client: httpx2.AsyncClient, live_engine: Engine
+) -> None:
+    await control(live_client, "pause")
+    before = (await live_client.get("/streaming/status")).json()["errors"]
+    live_engine.graph.errors += 1
+    assert (await live_client.get("/streaming/status")).json()["errors"] == before + 1
+
+
 @pytest.mark.parametrize("action", ["start", "stop", "pause", "resume"])
 async def test_asking_twice_is_asking_once(live_client: httpx2.AsyncClient, action: str) -> None:
     if action == "resume":
