@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from marketstream.api.errors import PROBLEM_TYPE, TITLES, Problem
+from marketstream.api.examples import EXAMPLES
 from marketstream.api.idempotency import CREATING, HEADER, MAX_KEY_LENGTH, REPLAYED
 
 TAGS = [
@@ -81,6 +82,9 @@ def install_openapi(app: FastAPI) -> None:
                 tags=app.openapi_tags,
                 license_info=app.license_info,
             )
+            for name, schema in document["components"]["schemas"].items():
+                if name in EXAMPLES:
+                    schema["examples"] = [EXAMPLES[name]]
             for path in CREATING:
                 _heeds_keys(document["paths"].get(path, {}).get("post"))
             for response in _error_responses(document):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from fastapi import FastAPI
 
 from marketstream.api.app import create_app
+from marketstream.api.examples import EXAMPLES
 from marketstream.api.idempotency import CREATING
 from marketstream.engine import Engine
 
@@ -35,7 +38,11 @@ ENDPOINTS = {
     "GET /streaming/allocations",
     "GET /streaming/store",
     "POST /streaming/rationale/generate",
+    "GET /streaming/rationale",
     "GET /streaming/rationale/{id}",
+    "POST /streaming/rationale/{id}/cancel",
+    "GET /streaming/rationale/{id}/feedback",
+    "POST /streaming/rationale/{id}/feedback",
     "GET /markets",
     "GET /markets/{instrument}",
     "GET /edges",
@@ -113,10 +120,39 @@ def test_every_parameter_is_described(operations: dict[str, Any]) -> None:
             assert parameter.get("description"), f"{parameter['name']} of {name}"
 
 
-def test_bodies_carry_examples_that_are_valid(app: FastAPI) -> None:
-    schemas = app.openapi()["components"]["schemas"]
-    names = ("Control", "ProviderOrder", "ProviderChange", "RationaleOrder")
-    assert all(schemas[name]["examples"] for name in names)
+def test_every_body_and_every_answer_carries_an_example_that_fits_its_schema(app: FastAPI) -> None:
+    document = app.openapi()
+    schemas = document["components"]["schemas"]
+    for name, schema in shown_schemas(document).items():
+        found = schema if "examples" in schema else schemas[schema["$ref"].rpartition("/")[2]]
+        assert found.get("examples"), f"{name} has no example"
+        for example in found["examples"]:
+            jsonschema.Draft202012Validator(schema | {"components": document["components"]}).validate(example)
+
+
+def shown_schemas(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of each JSON body and answer by operation."""
+    found = {}
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            parts = {"body": operation.get("requestBody", {})} | operation["responses"]
+            for part, holder in parts.items():
+                for content in holder.get("content", {}).values():
+                    schema = content["schema"]
+                    found[f"{method} {path} {part}"] = schema.get("anyOf", [schema])[0]
+    return found
+
+
+def test_the_check_of_examples_catches_one_that_does_not_fit(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = copy.deepcopy(app.openapi())
+    document["components"]["schemas"]["Liveness"]["examples"] = [{"live": False}]
+    monkeypatch.setattr(app, "openapi", lambda: document)
+    with pytest.raises(jsonschema.ValidationError):
+        test_every_body_and_every_answer_carries_an_example_that_fits_its_schema(app)
+
+
+def test_examples_are_of_models_that_exist(app: FastAPI) -> None:
+    assert set(EXAMPLES) <= set(app.openapi()["components"]["schemas"])
 
 
 def test_docs_list_every_endpoint_with_a_command(operations: dict[str, Any]) -> None:
