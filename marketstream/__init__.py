@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from marketstream.analytics.optimizer import PortfolioOptimizer
     from marketstream.analytics.valuation import FairValue
     from marketstream.clock import ManualClock, SystemClock
-    from marketstream.engine import Engine, connect
+    from marketstream.engine import Engine, Recorder, connect, replay
     from marketstream.settings import Settings, load_settings
     from marketstream.streaming.deltas import fenced
 
@@ -31,7 +31,9 @@ _HOMES = {
     "ManualClock": "clock",
     "SystemClock": "clock",
     "Engine": "engine",
+    "Recorder": "engine",
     "connect": "engine",
+    "replay": "engine",
     "Settings": "settings",
     "load_settings": "settings",
     "fenced": "streaming.deltas",
@@ -44,6 +46,7 @@ __all__ = [
     "FairValue",
     "ManualClock",
     "PortfolioOptimizer",
+    "Recorder",
     "Settings",
     "Snapshot",
     "SystemClock",
@@ -51,6 +54,7 @@ __all__ = [
     "devig",
     "fenced",
     "load_settings",
+    "replay",
 ]
 
 

@@ -7,14 +7,13 @@ import asyncio
 import datetime as dt
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from marketstream.cli.options import log_to_stderr
 from marketstream.cli.tape import add_playing, open_replay
 from marketstream.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
-    from marketstream.analytics.analysis import Snapshot
     from marketstream.cli.options import Commands
     from marketstream.engine.replaying import ReplayEngine
 
@@ -103,10 +102,10 @@ class _Widest:
     # For each instrument the fair value on most venues, the newest of them.
 
     def __init__(self) -> None:
-        self._seen: Snapshot | None = None
+        self._seen: Any = None
         self._found: dict[str, tuple[int, float, int]] = {}
 
-    def look(self, snapshot: Snapshot | None) -> None:
+    def look(self, snapshot: Any) -> None:
         """Take in a snapshot, once."""
         if snapshot is None or snapshot is self._seen:
             return

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from marketstream.engine.engine import Engine, connect
+from marketstream.engine.connecting import connect
+from marketstream.engine.engine import Engine
+from marketstream.engine.recording import Recorder
+from marketstream.engine.replaying import ReplayEngine, replay
 from marketstream.engine.status import EngineStatus
 
-__all__ = ["Engine", "EngineStatus", "connect"]
+__all__ = ["Engine", "EngineStatus", "Recorder", "ReplayEngine", "connect", "replay"]

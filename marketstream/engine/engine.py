@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from streamz.dataframe import DataFrame as StreamingDataFrame
 
@@ -23,7 +22,7 @@ from marketstream.market.handling import DeadLetter
 from marketstream.market.state import MarketState
 from marketstream.providers.base import Provider
 from marketstream.providers.registry import ProviderRegistry
-from marketstream.settings import Settings, load_settings
+from marketstream.settings import Settings
 from marketstream.store.repository import Store
 from marketstream.streaming.deltas import DeltaGraph
 from marketstream.streaming.detector import DeltaDetector
@@ -321,22 +320,3 @@ def _log_failure(opening: asyncio.Task[None]) -> None:
     # Also where nobody waits for the start, its failure is heard.
     if not opening.cancelled() and opening.exception() is not None:
         logger.error("the engine could not start", exc_info=opening.exception())
-
-
-def connect(profile: str = "demo", *, clock: Clock | None = None, **settings: Any) -> Engine:
-    """Build an engine for a notebook, and start it where an event loop runs.
-
-    Args:
-        profile: `demo`, `null`, `planted` or `live`.
-        clock: A `ManualClock` makes a simulated profile repeatable.
-        settings: Any other setting by its name, such as `seed=7`.
-
-    Nothing is left on disk unless `store_url` names a place.
-
-    Raises:
-        ConfigurationError: A setting cannot be used.
-    """
-    chosen = {"store_url": "memory", **settings}
-    engine = Engine(load_settings(profile=profile, **chosen), clock=clock)
-    engine.start()
-    return engine

@@ -375,20 +375,19 @@ def replay(
 
     Args:
         path: Such as `recording.msj` or `quotes.csv.gz`.
-        speed: Seconds of the tape per second, or `max`.
+        speed: Seconds of the recording per second, or `max`.
         start: UTC ns; what comes before is played without waiting.
         stop: UTC ns after which nothing is played.
         quotes: How to read a file of quotes.
-        settings: Settings in place of the tape's, by name.
+        settings: Settings in place of the recording's, by name.
 
     Raises:
         ConfigurationError: It cannot be read, or a setting cannot be used.
         JournalError: The recording is damaged.
     """
     pace = parse_speed(speed)
-    engine = ReplayEngine(
-        open_tape(Path(path), quotes), speed=pace, start=start, stop=stop, hold=math.isinf(pace), **settings
-    )
+    tape = open_tape(Path(path), quotes)
+    engine = ReplayEngine(tape, speed=pace, start=start, stop=stop, hold=math.isinf(pace), **settings)
     engine.start()
     return engine
 
