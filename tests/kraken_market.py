@@ -110,7 +110,7 @@ class Book:
 
     def _size(self) -> Decimal:
         # Every third size ends in zeros, which the checksum counts.
-        digits = self._rng.randrange(1, 10**9)
+        digits = self._rng.randrange(1_000, 10**9)
         return Decimal(digits - digits % 1000 if digits % 3 == 0 else digits).scaleb(-8) + Decimal("0.00000000")
 
 

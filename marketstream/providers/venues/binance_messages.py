@@ -6,9 +6,8 @@ from typing import Annotated
 
 import msgspec
 
-from marketstream.market.quotes import Refusal
-from marketstream.providers.venues.levels import Level, parse_level
-from marketstream.providers.venues.readings import FrameLimits, FrameRefusedError
+from marketstream.providers.venues.levels import Level, parse_book_level
+from marketstream.providers.venues.readings import FrameLimits
 
 MAX_FRAME_LEVELS = 5_000
 LIMITS = FrameLimits(max_bytes=1 << 20, large_bytes=1 << 16, mark=b"[", max_marks=2 * MAX_FRAME_LEVELS + 16)
@@ -69,10 +68,4 @@ class DepthSnapshot(msgspec.Struct):
 
 def parse_levels(pairs: list[tuple[str, str]]) -> list[Level]:
     """Return scaled prices and sizes; every price must be > 0 and every size >= 0."""
-    levels = []
-    for price, size in pairs:
-        level = parse_level(price, size)
-        if level[0] == 0:
-            raise FrameRefusedError(Refusal.NOT_POSITIVE, "a price was 0")
-        levels.append(level)
-    return levels
+    return [parse_book_level(price, size) for price, size in pairs]

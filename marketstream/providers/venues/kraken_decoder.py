@@ -149,17 +149,16 @@ class KrakenDecoder:
             raise FrameRefusedError(Refusal.MALFORMED, f"a book frame of type {plain(outer.type)!r}")
         # The whole frame is read before any book changes.
         changes = [(self._find(change.symbol), change) for change in parse_books(outer.data)]
+        anew = kind is FrameKind.SNAPSHOT
         quotes: list[Quote] = []
-        verdicts: list[bool] = []
-        wrong: list[str] = []
+        verdicts: list[tuple[str, bool]] = []
         for place, change in changes:
-            if kind is FrameKind.DELTA and not self._pairs[place].book.synced:
-                continue
-            right = self._change(place, change, anew=kind is FrameKind.SNAPSHOT)
-            verdicts.append(right)
-            quotes += self._show(place, change.ts_event, ts_received) if right else self._lose(place, ts_received)
-            wrong += [] if right else [change.symbol]
-        self.checksums.update(verdicts)
+            if anew or self._pairs[place].book.synced:
+                right = self._change(place, change, anew=anew)
+                quotes += self._show(place, change.ts_event, ts_received) if right else self._lose(place, ts_received)
+                verdicts.append((change.symbol, right))
+        self.checksums.update(right for _, right in verdicts)
+        wrong = [symbol for symbol, right in verdicts if not right]
         return Reading(
             kind=kind if verdicts else FrameKind.OLD,
             quotes=tuple(quotes),

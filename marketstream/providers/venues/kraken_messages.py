@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from marketstream.market.quotes import Refusal
-from marketstream.providers.venues.levels import parse_level
+from marketstream.providers.venues.levels import parse_book_level
 from marketstream.providers.venues.readings import FrameLimits, FrameRefusedError
 
 MAX_FRAME_LEVELS = 1_000
@@ -124,10 +124,7 @@ def _levels(levels: list[_Level]) -> tuple[TextLevel, ...]:
 
 
 def _text_level(price_text: str, quantity_text: str) -> TextLevel:
-    price, size = parse_level(price_text, quantity_text)
-    if price == 0:
-        raise FrameRefusedError(Refusal.NOT_POSITIVE, "a price was 0")
-    return TextLevel(price, size, checksum_digits(price_text, quantity_text))
+    return TextLevel(*parse_book_level(price_text, quantity_text), checksum_digits(price_text, quantity_text))
 
 
 def _nanoseconds(time: datetime) -> int:

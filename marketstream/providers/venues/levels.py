@@ -87,6 +87,14 @@ def parse_level(price: str, size: str) -> Level:
     return int(price_match[2]) * PRICE_SCALE + int(fraction.ljust(_DECIMALS, "0")), float(size)
 
 
+def parse_book_level(price: str, size: str) -> Level:
+    """Return one level of a book: its price must be > 0, its size >= 0."""
+    level = parse_level(price, size)
+    if level[0] == 0:
+        raise FrameRefusedError(Refusal.NOT_POSITIVE, "a price was 0")
+    return level
+
+
 def price_and_size(level: Level | None) -> tuple[float, float]:
     """Return a level as a quote has it: NaN with size 0 for a side that does not exist."""
     # The quotient of two integers is rounded once: the same float as the text itself.

@@ -70,6 +70,8 @@ class VenueProvider(Provider):
     """
 
     decoder: Decoder
+    """Reads the frames, and holds all that is known of the venue's books."""
+
     _RECEPTIONS: ClassVar[dict[FrameKind, Reception]] = {}
 
     def __init__(
