@@ -11,7 +11,7 @@ from marketstream.store.columns import whole
 from marketstream.store.tables import ALLOCATIONS, DEAD_LETTERS, EVENTS, HANDLED, RATIONALES
 from marketstream.store.writer import Transaction
 
-SLICE_ROWS = 5_000
+SLICE_ROWS = 2_000
 """Rows removed in one transaction at most."""
 
 
