@@ -95,6 +95,15 @@ def clock(ts_ns: int) -> str:
     return datetime.fromtimestamp(ts_ns // 1_000_000_000, tz=UTC).strftime("%H:%M:%S")
 
 
+def day_and_time(ts_ns: int) -> str:
+    """Return a UTC date and time of day.
+
+    >>> day_and_time(1_767_225_600_000_000_000)
+    '2026-01-01 00:00:00'
+    """
+    return datetime.fromtimestamp(ts_ns // 1_000_000_000, tz=UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
 def horizon(seconds: float) -> str:
     """Return the time a return or risk is over, as it follows `per`.
 

@@ -183,6 +183,7 @@ class Session:
         status = self._engine.status()
         self.shell.wait(status)
         what = "Playing the simulated past, so that charts are full" if status.simulated else "Waiting for the venues"
+        what = what if status.replay is None else "Playing the recording"
         text.show(self._waiting, loading(f"{what}: cycle {status.sequence:,}. The first prices follow at once."))
         return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ import panel_material_ui as pmui
 from marketstream.dashboard import formats, text
 from marketstream.dashboard.text import Markup, join, markup
 from marketstream.dashboard.views.view import Moment
-from marketstream.engine import EngineStatus
+from marketstream.engine.status import EngineStatus, ReplayStatus
 from marketstream.market.events import ProviderStatus
 from marketstream.providers.registry import ProviderReport
 
@@ -142,12 +143,28 @@ class Shell:
 
 
 def _badge(status: EngineStatus) -> Markup:
+    if status.replay is not None:
+        return _replay_badge(status.replay, simulated=status.simulated)
     if not status.simulated:
         return markup('<span class="badge live">{profile}</span>', profile=status.profile.upper())
     return markup(
         '<span class="badge demo" title="Every price here is made by a simulator">{profile}'
         "<i> · SIMULATED DATA</i></span>",
         profile=status.profile.upper(),
+    )
+
+
+def _replay_badge(replay: ReplayStatus, *, simulated: bool) -> Markup:
+    return markup(
+        '<span class="badge replay" title="{name}, recorded {begin} to {end} UTC{simulated}">REPLAY '
+        "<i>{name} · {speed} · {day} · </i>{percent} %</span>",
+        name=replay.name,
+        begin=formats.day_and_time(replay.begin),
+        end=formats.day_and_time(replay.end),
+        simulated="; every price in it is made by a simulator" if simulated else "",
+        speed="as fast as it goes" if math.isinf(replay.speed) else f"{replay.speed:g}×",
+        day=formats.day_and_time(replay.position)[:10],
+        percent=formats.number(replay.fraction * 100, 0),
     )
 
 
@@ -166,6 +183,14 @@ def _pause_words(moment: Moment) -> Markup:
 
 
 def _late_words(moment: Moment) -> Markup:
+    replay = moment.status.replay
+    if replay is not None and replay.ended:
+        return markup(
+            '<div class="line"><b>End of recording.</b> {name} was played to its end; figures are as of {when} UTC and '
+            "knobs work on them.</div>",
+            name=replay.name,
+            when=formats.day_and_time(moment.snapshot.now),
+        )
     if moment.status.state != "running":
         return markup(
             '<div class="line"><b>The engine is {state}.</b> Figures are as of {when} UTC.</div>',
@@ -199,6 +224,7 @@ _STATUS = """
 .right i { font-style: normal; }
 .badge { border: 1.5px solid var(--ms-accent); color: var(--ms-accent); border-radius: 3px; padding: 1px 6px;
   font-weight: 700; font-size: 11px; letter-spacing: .2px; }
+.badge.replay { border-color: var(--ms-warn); color: var(--ms-warn); }
 .badge.live { border-color: var(--ms-up); color: var(--ms-up); }
 .feeds { display: inline-flex; gap: 9px; border: 1px solid var(--ms-up); border-radius: 12px; padding: 2px 9px;
   font-size: 11px; } .feeds.bad { border-color: var(--ms-warnfill); background: var(--ms-warnbg); }

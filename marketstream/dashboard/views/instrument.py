@@ -198,9 +198,10 @@ class ErrorsCard:
 
     def refresh(self, moment: Moment) -> None:
         """Draw the distribution if another instrument or mode was chosen."""
-        self.view.visible = moment.status.simulated
+        # A recording of simulated prices holds no truth.
+        self.view.visible = has_truth = moment.status.simulated and moment.status.replay is None
         wanted = (self._context.choices.instrument, self._context.choices.dark)
-        if not moment.status.simulated or wanted == self._drawn:
+        if not has_truth or wanted == self._drawn:
             return
         code = moment.snapshot.market.catalog.code(wanted[0])
         instrument = moment.snapshot.market.catalog.instruments[code]
