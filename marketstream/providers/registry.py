@@ -8,7 +8,6 @@ import math
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
-from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,15 +15,14 @@ import numpy as np
 from marketstream.clock import SECOND_NS, Clock
 from marketstream.errors import InvalidInputError, NotFoundError
 from marketstream.market.catalog import Catalog
-from marketstream.market.events import Absence, MarketEvent, ProviderStatus, Topic
+from marketstream.market.events import MarketEvent, ProviderStatus, Topic
 from marketstream.market.quotes import QUOTE_DTYPE, QuoteState, empty_quotes
 from marketstream.providers.base import Fault, HealthReport, Provider
-from marketstream.providers.changes import ChangeKind, RegistryChange, no_trust
-from marketstream.providers.failover import Moment, change_of, hand_over
-from marketstream.providers.fence import Fence
+from marketstream.providers.changes import ChangeKind, RegistryChange
+from marketstream.providers.lifecycle import Lifecycle, failed_report
 from marketstream.providers.pairs import key_of
 from marketstream.providers.registry_entry import Entry, ProviderReport
-from marketstream.providers.trust import Trust
+from marketstream.providers.switchboard import Switchboard
 
 __all__ = ["ProviderRegistry", "ProviderReport"]
 
@@ -58,9 +56,6 @@ class ProviderRegistry:
         failback_after_s: How long an earlier provider must have been delivering to be trusted again, seconds.
     """
 
-    on_change: Callable[[RegistryChange], None] | None = None
-    """Told of every decision in order, inside the lock, for a recording; it must not wait."""
-
     def __init__(
         self,
         catalog: Catalog,
@@ -75,19 +70,22 @@ class ProviderRegistry:
         self.catalog = catalog
         self.clock = clock
         self._on_event = on_event
-        self._fence = Fence(clock, timeout_s)
+        self._lifecycle = Lifecycle(clock, timeout_s)
         self._lock = threading.RLock()
         self._entries: dict[str, Entry] = {}
-        self._trust = Trust()
-        # Trust is settled lazily: not seated after a provider came or went, not settled after anything it hangs on.
-        self._seated = self._settled = True
-        self._follows = False
-        self._entering: list[np.ndarray] = []
-        self._untold: list[MarketEvent] = []
-        self._failback_s = failback_after_s
+        self._board = Switchboard(self._entries, catalog, failback_after_s)
+        self._failback_ns = round(failback_after_s * SECOND_NS)
         self._running = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._last_now = 0
+
+    @property
+    def on_change(self) -> Callable[[RegistryChange], None] | None:
+        """What is told of every decision, in order and inside the lock, for a recording; it must not wait."""
+        return self._board.on_change
+
+    @on_change.setter
+    def on_change(self, recorder: Callable[[RegistryChange], None] | None) -> None:
+        self._board.on_change = recorder
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -117,8 +115,8 @@ class ProviderRegistry:
         """Return the name of the provider trusted for a pair; None when nobody delivers it."""
         key = key_of(self.catalog.code(instrument), self.catalog.venue_code(venue))
         with self._lock:
-            self._settle(self.clock.now_ns())
-            holder = self._trust.holder(key)
+            self._board.settle(self.clock.now_ns())
+            holder = self._board.holder(key)
         self._tell_all()
         return None if holder is None else holder.name
 
@@ -137,7 +135,7 @@ class ProviderRegistry:
             if not active:
                 provider.status = ProviderStatus.DISABLED
             entry = self._entries[provider.name] = Entry(provider, enabled=active)
-            self._seated = self._settled = False
+            self._board.unsettle(membership=True)
             self._note(ChangeKind.ADDED, entry, f"added, {provider.status.value}")
         self._tell_all()
 
@@ -147,7 +145,7 @@ class ProviderRegistry:
             entry = self._entry(name)
             self._bar(entry, "removed", QuoteState.CLOSED, ProviderStatus.STOPPED)
             del self._entries[name]
-            self._seated = False
+            self._board.unsettle(membership=True)
             self._note(ChangeKind.REMOVED, entry, "removed")
         self._tell_all()
         await self._stop(entry, ProviderStatus.STOPPED)
@@ -162,7 +160,7 @@ class ProviderRegistry:
             entry.enabled = True
             entry.provider.status = ProviderStatus.READY
             entry.admit()
-            self._settled = False
+            self._board.unsettle()
             self._note(ChangeKind.ENABLED, entry)
         if faulted:
             # What is left of the run that failed must not meet the new one.
@@ -196,9 +194,9 @@ class ProviderRegistry:
         """Tell a provider to play a fault; InvalidInputError when it cannot."""
         self._entry(name).provider.play_fault(fault, duration_s)
         message = f"plays {Fault(fault).value} for {duration_s:g} s"
+        now = self.clock.now_ns()
         with self._lock:
-            now = self.clock.now_ns()
-            self._untold.append(MarketEvent(ts=now, topic=Topic.PROVIDER_FAULT, subject=name, message=message))
+            self._board.tell(MarketEvent(ts=now, topic=Topic.PROVIDER_FAULT, subject=name, message=message))
         self._tell_all()
 
     async def start(self) -> None:
@@ -223,33 +221,32 @@ class ProviderRegistry:
         trusted. Rows of equal time keep the order of the providers.
         """
         with self._lock:
-            self._settle(now)
-            parts = [self._trust.current(each) for each in self._entering]
-            self._entering = []
+            self._board.settle(now)
+            parts = self._board.take_entering()
             for entry in self._entries.values():
                 if entry.enabled:
                     rows = self._drain_one(entry, now)
                     if len(rows):
                         parts.append(rows)
-            self._last_now = now
+            self._board.drained_at = now
         self._tell_all()
         return _merged(parts)
 
     def check_health(self, now: int) -> dict[str, HealthReport]:
         """Return each provider's health at `now` (UTC ns), tell of every change of status, and settle trust by it."""
         reports: dict[str, HealthReport] = {}
-        tick, failback_ns = self.clock.monotonic_ns(), round(self._failback_s * SECOND_NS)
+        tick = self.clock.monotonic_ns()
         with self._lock:
-            self._settle(now)
+            self._board.settle(now)
             for name, entry in self._entries.items():
                 report = reports[name] = self._health_of(entry, now)
-                if entry.judge(report, tick, failback_ns):
-                    self._settled = False
-                if report.status is not entry.last_status and not self._follows:
+                if entry.judge(report, tick, self._failback_ns):
+                    self._board.unsettle()
+                if report.status is not entry.last_status and not self._board.follows:
                     before, entry.last_status = entry.last_status, report.status
                     message = f"{before.value} to {report.status.value}: {report.detail}"
                     self._note(ChangeKind.STATUS, entry, message, now)
-            self._settle(now)
+            self._board.settle(now)
         self._tell_all()
         return reports
 
@@ -259,7 +256,7 @@ class ProviderRegistry:
         One that fails or takes longer than the time-out is reported DEGRADED with ERROR. What is found moves no trust:
         that is for the regular `check_health`.
         """
-        return (await self._check([self._entry(name)], self.clock.now_ns()))[0]
+        return (await self._check([self._entry(name)], self.clock.now_ns()))[name]
 
     async def check_all(self, now: int) -> dict[str, HealthReport]:
         """Check every provider actively at `now` (UTC ns), side by side, none longer than the time-out.
@@ -268,8 +265,7 @@ class ProviderRegistry:
         """
         with self._lock:
             entries = list(self._entries.values())
-        found = await self._check(entries, now)
-        return {entry.name: report for entry, report in zip(entries, found, strict=True)}
+        return await self._check(entries, now)
 
     def enact(self, change: RegistryChange) -> None:
         """Carry out a recorded change without judging anything.
@@ -279,12 +275,10 @@ class ProviderRegistry:
         """
         with self._lock:
             entry = self._entry(change.provider)
-            self._follows = True
-            self._seat()
-            self._carry_out(change)
+            self._board.enact(change)
             if change.kind is ChangeKind.REMOVED:
                 del self._entries[change.provider]
-                self._seated = False
+                self._board.unsettle(membership=True)
             entry.enabled = change.enabled
             entry.provider.status = entry.last_status = change.status
         self._tell_all()
@@ -292,17 +286,9 @@ class ProviderRegistry:
     def standing(self) -> tuple[RegistryChange, ...]:
         """Return the changes that bring another registry of the same providers, in the same order, to where this is."""
         with self._lock:
-            now = self.clock.now_ns()
-            self._settle(now)
-            changes = []
-            entering = _merged(self._entering)
-            for entry in self._entries.values():
-                kind = ChangeKind.ENABLED if entry.enabled else ChangeKind.DISABLED
-                change = _change(kind, entry, now, trust=self._trust.held_by(entry), rows=entering)
-                changes.append(change)
-                entering = empty_quotes()
+            changes = self._board.standing(self.clock.now_ns())
         self._tell_all()
-        return tuple(changes)
+        return changes
 
     def report(self, now: int) -> list[ProviderReport]:
         """Return every provider's status and statistics at `now` (UTC ns)."""
@@ -337,49 +323,29 @@ class ProviderRegistry:
         entry.last_gap_ns = now
         if news:
             message = "a gap in the sequence; prices wait for a snapshot"
-            self._untold.append(MarketEvent(ts=now, topic=Topic.FEED_GAP, subject=entry.name, message=message))
+            self._board.tell(MarketEvent(ts=now, topic=Topic.FEED_GAP, subject=entry.name, message=message))
 
     def _health_of(self, entry: Entry, now: int) -> HealthReport:
         try:
             return entry.health(now)
         except Exception as error:  # noqa: BLE001 - the fence around one provider
             entry.failed(error, "health")
-            return HealthReport(
-                status=ProviderStatus.DEGRADED,
-                absence=Absence.ERROR,
-                detail="its health check failed",
-                age_s=None,
-            )
+            return failed_report("its health check failed")
 
-    async def _check(self, entries: Sequence[Entry], now: int) -> list[HealthReport]:
+    async def _check(self, entries: Sequence[Entry], now: int) -> dict[str, HealthReport]:
         asked = [entry for entry in entries if entry.enabled]
-        found = await self._fence.outcomes([partial(entry.provider.check, now) for entry in asked])
-        reports = {e.name: self._checked(e, outcome) for e, outcome in zip(asked, found, strict=True)}
+        found = await self._lifecycle.check(asked, now)
+        reports = {entry.name: report for entry, report in zip(asked, found, strict=True)}
         with self._lock:
-            return [reports.get(entry.name) or self._health_of(entry, now) for entry in entries]
-
-    def _checked(self, entry: Entry, outcome: HealthReport | BaseException) -> HealthReport:
-        if isinstance(outcome, HealthReport):
-            return entry.with_failure(outcome)
-        error = (
-            outcome
-            if isinstance(outcome, BaseException)
-            else InvalidInputError(f"check must return a HealthReport, was {type(outcome).__name__}")
-        )
-        return HealthReport(
-            status=ProviderStatus.DEGRADED, absence=Absence.ERROR, detail=entry.count(error, "check"), age_s=None
-        )
+            return {entry.name: reports.get(entry.name) or self._health_of(entry, now) for entry in entries}
 
     async def _start(self, entry: Entry) -> None:
         async with entry.turn:
             # It may have been switched off while an earlier change had its turn.
             if not entry.enabled:
                 return
-            entry.restart()
-            started = await self._within_time(entry, entry.provider.start, "start")
+            started = await self._lifecycle.start(entry)
             with self._lock:
-                if not started:
-                    entry.provider.status = ProviderStatus.FAULTED
                 # Who was switched off or removed meanwhile is stopped next, and of that was told.
                 if entry.enabled:
                     self._note_start(entry, started=started)
@@ -391,100 +357,36 @@ class ProviderRegistry:
         else:
             entry.bar(entry.failure, QuoteState.SUSPENDED)
         entry.last_status = entry.provider.status
-        self._settled = False
+        self._board.unsettle()
         self._note(ChangeKind.STATUS, entry, f"started, {entry.provider.status.value}")
 
     async def _stop(self, entry: Entry, status: ProviderStatus) -> None:
         async with entry.turn:
-            await self._within_time(entry, entry.provider.stop, "stop")
-            entry.provider.status = entry.last_status = status
-
-    async def _within_time(self, entry: Entry, work: Callable[[], Coroutine[Any, Any, None]], what: str) -> bool:
-        (outcome,) = await self._fence.outcomes([work])
-        if outcome is not None:
-            entry.failed(outcome, what)
-        return outcome is None
+            await self._lifecycle.stop(entry, status)
 
     def _bar(self, entry: Entry, cause: str, withdrawal: QuoteState, status: ProviderStatus) -> None:
         # At once, and before anything is awaited: its prices must not stay.
-        self._settle(self.clock.now_ns())
+        self._board.settle(self.clock.now_ns())
         entry.bar(cause, withdrawal)
         entry.enabled = False
         entry.provider.status = entry.last_status = status
-        self._settled = False
-        self._settle(self.clock.now_ns())
-
-    def _seat(self) -> None:
-        if not self._seated:
-            self._seated = True
-            self._trust.seat(self._entries.values(), self._last_now)
-
-    def _settle(self, now: int) -> None:
-        self._seat()
-        if self._settled or self._follows:
-            return
-        self._settled = True
-        moment = Moment(now=now, drained_at=self._last_now, failback_s=self._failback_s)
-        for move in self._trust.moves():
-            change = change_of(move, self.catalog, moment)
-            self._carry_out(change)
-            hand_over(move, change.rows)
-            self._record(change)
-
-    def _carry_out(self, change: RegistryChange) -> None:
-        self._trust.assign(change.trust)
-        # First in the next drain, so that another provider's quotes for the same pair come after.
-        self._entering.append(change.rows)
-        if change.kind is not ChangeKind.ADDED:
-            # Of an arrival `add` has told, in a replay too.
-            self._untold += change.events
+        self._board.unsettle()
+        self._board.settle(self.clock.now_ns())
 
     def _note(self, kind: ChangeKind, entry: Entry, message: str = "", ts: int | None = None) -> None:
         ts = self.clock.now_ns() if ts is None else ts
         event = MarketEvent(ts=ts, topic=Topic.PROVIDER_STATUS, subject=entry.name, message=message)
-        change = _change(kind, entry, ts, events=(event,) if message else ())
-        self._untold += change.events
-        self._record(change)
-
-    def _record(self, change: RegistryChange) -> None:
-        if self.on_change is None:
-            return
-        try:
-            self.on_change(change)
-        except Exception:
-            # The fence around the recorder: its fault is not the registry's.
-            logger.error("a recorder failed on a change: %s of %r", change.kind, change.provider, exc_info=True)
+        self._board.note(kind, entry, ts, event if message else None)
 
     def _tell_all(self) -> None:
         with self._lock:
-            events, self._untold = self._untold, []
+            events = self._board.take_events()
         for event in events:
             try:
                 self._on_event(event)
             except Exception:
                 # The fence around the listener: its fault is not the registry's.
                 logger.error("a listener failed on %s", event, exc_info=True)
-
-
-def _change(
-    kind: ChangeKind,
-    entry: Entry,
-    ts: int,
-    *,
-    trust: np.ndarray | None = None,
-    rows: np.ndarray | None = None,
-    events: tuple[MarketEvent, ...] = (),
-) -> RegistryChange:
-    return RegistryChange(
-        kind=kind,
-        provider=entry.name,
-        ts=ts,
-        enabled=entry.enabled,
-        status=entry.provider.status,
-        trust=no_trust() if trust is None else trust,
-        rows=empty_quotes() if rows is None else rows,
-        events=events,
-    )
 
 
 def _merged(parts: list[np.ndarray]) -> np.ndarray:
