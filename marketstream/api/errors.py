@@ -43,7 +43,7 @@ class ProblemItem(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     pointer: str = Field(
-        description="Where: a JSON pointer that starts with body, query or path.",
+        description="Where: a JSON pointer that starts with body, query, path, header or ready.",
         examples=["/body/fault/duration_s"],
     )
     detail: str = Field(description="What would be right.", examples=["Input should be greater than 0"])

@@ -65,6 +65,7 @@ PROVIDER = {
     "rate": 305.4,
     "venues": ["alder"],
     "n_instruments": 26,
+    "trusted_pairs": 26,
     "faults": ["stall", "gap", "crossed", "spike", "disconnect"],
 }
 EVENT = {

@@ -159,7 +159,7 @@ def fingerprint_of(scope: Mapping[str, Any], body: bytes) -> str:
     # What is no JSON is compared as it came; the route will refuse it.
     with contextlib.suppress(msgspec.MsgspecError, UnicodeError, RecursionError):
         body = msgspec.json.encode(msgspec.json.decode(body), order="sorted")
-    parts = (instance_of(scope).encode(), scope.get("query_string", b""), body)
+    parts = (scope["path"].encode("utf-8", "replace"), scope.get("query_string", b""), body)
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 

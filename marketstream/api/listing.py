@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import dataclasses
 import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
@@ -16,6 +17,9 @@ from marketstream.api.schemas import EPOCH, Input, Output, Timestamp, timestamp
 from marketstream.clock import SECOND_NS
 from marketstream.errors import InvalidInputError
 from marketstream.market.records import MAX_PAGE, Page, PageRequest
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 T = TypeVar("T")
 
@@ -91,6 +95,11 @@ def row_of(list_name: str, cursor: str | None) -> int | None:
 def page_request(list_name: str, query: Listing) -> PageRequest:
     """Return the part of a list that a query asks for."""
     return PageRequest(limit=query.limit, cursor=row_of(list_name, query.cursor))
+
+
+def fields_of(record: DataclassInstance) -> dict[str, Any]:
+    """Return the fields of a record by name, as they are: `asdict` would copy all that is in them."""
+    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
 
 
 def listed(list_name: str, now: int, page: Page[T], show: Callable[[T], dict[str, Any]]) -> JsonAnswer:

@@ -86,7 +86,7 @@ def install_openapi(app: FastAPI) -> None:
                 if name in EXAMPLES:
                     schema["examples"] = [EXAMPLES[name]]
             for path in CREATING:
-                _heeds_keys(document["paths"].get(path, {}).get("post"))
+                _heed_keys(document["paths"][path]["post"])
             for response in _error_responses(document):
                 response["content"] = {PROBLEM_TYPE: next(iter(response["content"].values()))}
             app.openapi_schema = document
@@ -95,10 +95,8 @@ def install_openapi(app: FastAPI) -> None:
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
 
 
-def _heeds_keys(operation: dict[str, Any] | None) -> None:
+def _heed_keys(operation: dict[str, Any]) -> None:
     # Idempotency keys are the work of a layer around the routes, which know nothing of them.
-    if operation is None:
-        return
     operation.setdefault("parameters", []).append(
         {
             "name": HEADER,

@@ -113,6 +113,7 @@ class ProviderInfo(Output):
     rate: float | None = Field(description="Valid quotes per second.")
     venues: list[str] = Field(description="Venues it quotes.")
     n_instruments: int = Field(description="Instruments it quotes.", ge=0)
+    trusted_pairs: int = Field(description="Pairs of instrument and venue whose price it feeds now.", ge=0)
     faults: list[str] = Field(description="Faults it can play on demand; empty for a real feed.")
 
 

@@ -33,6 +33,7 @@ class ProviderReport:
         success_rate: Good quotes as a share of all, 0..1.
         rate: Good quotes per second over the last 10 s.
         venues: Ids of the venues it carries.
+        trusted_pairs: Pairs of instrument and venue whose price it feeds now.
         faults: What it can be told to play.
     """
 
@@ -52,6 +53,7 @@ class ProviderReport:
     rate: float
     venues: tuple[str, ...]
     n_instruments: int
+    trusted_pairs: int
     faults: tuple[Fault, ...]
 
 
@@ -288,5 +290,6 @@ class Entry:
             rate=self.rate(),
             venues=self.venues,
             n_instruments=self.n_instruments,
+            trusted_pairs=self.n_mine,
             faults=self.provider.faults,
         )

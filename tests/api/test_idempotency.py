@@ -117,6 +117,11 @@ async def test_the_spelling_of_the_body_is_no_matter(workshop: Workshop) -> None
     assert again.headers["idempotent-replayed"] == "true"
 
 
+async def test_the_spelling_of_the_path_is_no_matter(workshop: Workshop) -> None:
+    await workshop.post()
+    assert (await workshop.post("/streaming/provider%73")).headers["idempotent-replayed"] == "true"
+
+
 @pytest.mark.parametrize(("path", "name"), [(PATH, "b"), ("/streaming/rationale/generate", "a"), (f"{PATH}?x=1", "a")])
 async def test_another_request_under_the_same_key_is_refused(workshop: Workshop, path: str, name: str) -> None:
     await workshop.post(name="a")

@@ -192,3 +192,17 @@ async def test_the_next_start_has_them_as_they_were_left(
 def test_a_secret_among_options_is_not_shown() -> None:
     options = {"symbols": ["BTC/USD"], "api_key": "hunter2", "Token": "hunter2", "passWORD": "hunter2"}
     assert shown_options(options) == {"symbols": ["BTC/USD"]}
+
+
+async def test_a_reserve_feeds_no_price_until_it_takes_over(
+    live_client: httpx2.AsyncClient, live_engine: Engine
+) -> None:
+    async def fed() -> tuple[int, int]:
+        await live_engine.run_for(2.0)
+        first, reserve = [(await live_client.get(f"{HERE}/{name}")).json() for name in ("alder", "alder-reserve")]
+        return first["trusted_pairs"], reserve["trusted_pairs"]
+
+    n_pairs, none = await fed()
+    assert n_pairs > 0 and none == 0
+    await live_client.put(f"{HERE}/alder", json={"enabled": False})
+    assert await fed() == (0, n_pairs)

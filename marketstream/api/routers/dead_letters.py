@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -12,7 +11,7 @@ from starlette.exceptions import HTTPException
 from marketstream.api.body import JsonAnswer
 from marketstream.api.errors import store_problems
 from marketstream.api.handling_schemas import DeadLetterPage, DeadLetterQuery, DeadLetterWhole, HandlerList
-from marketstream.api.listing import listed, page_request
+from marketstream.api.listing import fields_of, listed, page_request
 from marketstream.api.openapi import problems
 from marketstream.api.schemas import timestamp
 from marketstream.engine import Engine
@@ -36,7 +35,7 @@ def _add_reading(routes: APIRouter, engine: Engine) -> None:
     @routes.get("/handlers", summary="All handlers", response_model=HandlerList, responses=problems())
     async def handlers() -> Response:
         """Return every handler of effects with its lane, its counts and its times."""
-        found = [dataclasses.asdict(report) for report in engine.handlers.report()]
+        found = [fields_of(report) for report in engine.handlers.report()]
         return JsonAnswer({"as_of": timestamp(engine.clock.now_ns()), "count": len(found), "handlers": found})
 
     @routes.get(
@@ -110,4 +109,4 @@ def letter_row(letter: DeadLetter) -> dict[str, Any]:
 
 def whole_letter(letter: DeadLetter) -> dict[str, Any]:
     """Return the fields of DeadLetterWhole."""
-    return dataclasses.asdict(letter) | {"failed_at": timestamp(letter.failed_at)}
+    return fields_of(letter) | {"failed_at": timestamp(letter.failed_at)}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
 from marketstream.api.body import JsonAnswer
 from marketstream.api.errors import store_problems
-from marketstream.api.listing import Listing, listed, page_request
+from marketstream.api.listing import Listing, fields_of, listed, page_request
 from marketstream.api.openapi import problems
 from marketstream.api.record_schemas import AllocationPage, StoreInfo
 from marketstream.api.schemas import timestamp
@@ -38,11 +37,11 @@ def router(engine: Engine) -> APIRouter:
     @routes.get("/store", summary="How the store fares", response_model=StoreInfo, responses=problems())
     async def store() -> Response:
         """Return where records are kept, how many there are, and the pace of the commits."""
-        return JsonAnswer(dataclasses.asdict(engine.store.status()))
+        return JsonAnswer(fields_of(engine.store.status()))
 
     return routes
 
 
 def allocation_row(record: AllocationRecord) -> dict[str, Any]:
     """Return the fields of AllocationInfo."""
-    return dataclasses.asdict(record) | {"ts": timestamp(record.ts)}
+    return fields_of(record) | {"ts": timestamp(record.ts)}
