@@ -96,11 +96,18 @@ async def _serve_until_told(settings: Settings, chosen: argparse.Namespace) -> i
     return 0
 
 
+def writers(engine: Engine) -> str:
+    """Return in words who writes the rationales."""
+    models = engine.rationale.writers
+    return f"{', '.join(models)}; then the narrator" if models else "the narrator alone; MARKETSTREAM_LLM is none"
+
+
 async def _start(engine: Engine, dashboard: Any, settings: Settings) -> None:
     try:
         await engine.ensure_running()
     except TransientError:
         logger.info("the stream was stopped while it started; POST /streaming/control starts it")
     dashboard.start()
+    print(f"texts by   {writers(engine)}", flush=True)
     print(f"dashboard  http://{settings.host}:{settings.dashboard_port}", flush=True)
     print(f"API        http://{settings.host}:{settings.api_port}/docs", flush=True)
