@@ -12,6 +12,7 @@ import yaml
 from pydantic import SecretStr
 
 from marketstream.analytics.analysis import Analysis
+from marketstream.market.events import Topic
 from marketstream.providers.base import Fault
 from marketstream.providers.declare import KINDS
 from marketstream.settings import PROFILES, Settings
@@ -83,6 +84,11 @@ def test_every_kind_of_provider_and_its_options_are_documented(kind: str) -> Non
     assert f"`{kind}`" in text
     for option in KINDS[kind].__struct_fields__:
         assert f"`{option}`" in text, f"providers.md lacks option {option} of {kind}"
+
+
+@pytest.mark.parametrize("topic", Topic)
+def test_every_topic_is_documented(topic: Topic) -> None:
+    assert f"| `{topic.value}` |" in read("events.md"), f"events.md needs a row for {topic.value}"
 
 
 def test_links_between_pages_lead_somewhere() -> None:

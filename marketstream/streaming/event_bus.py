@@ -215,6 +215,7 @@ class EventBus:
 
     async def stop(self, drain_s: float = 1.0) -> None:
         """Let queues empty for at most `drain_s` seconds, then end their tasks; what is left waits for a new start."""
+        await asyncio.sleep(0)  # tasks of subscriptions made a moment ago start first
         self._loop = None
         for subscription in tuple(self._subscriptions):
             if subscription.backlog is not None:

@@ -185,7 +185,7 @@ class Subscription:
         try:
             self.delivered += 1
             outcome = self.call(event)
-            if inspect.isawaitable(outcome):
+            if outcome is not None and inspect.isawaitable(outcome):
                 await outcome
         except asyncio.CancelledError as error:
             if being_cancelled():

@@ -348,6 +348,14 @@ async def test_what_was_published_before_the_start_is_delivered_then(clock: Manu
     assert numbers(seen.seen) == [1]
 
 
+async def test_a_stop_right_after_a_subscription_still_delivers(bus: EventBus) -> None:
+    seen: list[MarketEvent] = []
+    bus.subscribe("#", seen.append, capacity=9)
+    bus.publish(event(1))
+    await bus.stop()
+    assert numbers(seen) == [1]
+
+
 async def test_a_subscription_closed_at_once_leaves_no_task(clock: ManualClock) -> None:
     bus, before = EventBus(clock), len(asyncio.all_tasks())
     bus.start()
