@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from virtual_exchange import Gateway
+from virtual_kraken import VirtualKraken
 from virtual_time import VirtualLoop, VirtualMachine
 
 FIRST_AT_S = 30.0
@@ -43,8 +44,11 @@ class Saboteur:
         log: What was played, as (virtual seconds, name, gateway).
     """
 
-    def __init__(self, gateways: list[Gateway], machine: VirtualMachine, loop: VirtualLoop, seed: int) -> None:
+    def __init__(
+        self, gateways: list[Gateway], kraken: VirtualKraken, machine: VirtualMachine, loop: VirtualLoop, seed: int
+    ) -> None:
         self.gateways = gateways
+        self.kraken = kraken
         self.machine = machine
         self.log: list[tuple[float, str, str]] = []
         self._loop = loop
@@ -146,6 +150,41 @@ class Saboteur:
         """Set the machine's wall clock an hour forward or back."""
         self.machine.step_wall(self._rng.choice((-3600.0, 3600.0)))
 
+    async def kraken_heartbeats_only(self, gateway: Gateway, length_s: float) -> None:
+        """Let Kraken send heartbeats and no book."""
+        self.kraken.silent = True
+        for _ in range(int(length_s)):
+            await asyncio.sleep(1.0)
+            await self.kraken.say('{"channel":"heartbeat"}')
+        self.kraken.silent = False
+
+    async def kraken_close(self, gateway: Gateway, length_s: float) -> None:
+        """Let Kraken close, politely or not."""
+        await self.kraken.hang_up(self._rng.choice((1000, 1012, None)))
+
+    async def kraken_lost_frames(self, gateway: Gateway, length_s: float) -> None:
+        """Lose frames of Kraken on the way; only the checksum of the next one can tell."""
+        self.kraken.skip = self._rng.randrange(1, 4)
+
+    async def kraken_wrong_checksums(self, gateway: Gateway, length_s: float) -> None:
+        """Let Kraken send wrong checksums, at times in the snapshots that follow too."""
+        self.kraken.spoil = self._rng.randrange(1, 4)
+        self.kraken.manners.wrong_snapshots = self._rng.randrange(3)
+
+    async def kraken_no_answer(self, gateway: Gateway, length_s: float) -> None:
+        """Let Kraken acknowledge no subscription."""
+        self.kraken.manners.acknowledge = False
+        await self.kraken.hang_up(None)
+        await asyncio.sleep(length_s)
+        self.kraken.manners.acknowledge = True
+
+    async def kraken_refuses(self, gateway: Gateway, length_s: float) -> None:
+        """Let Kraken answer handshakes with 503."""
+        self.kraken.behaviour.handshake_status = 503
+        await self.kraken.hang_up(None)
+        await asyncio.sleep(length_s)
+        self.kraken.behaviour.handshake_status = None
+
     async def _reconnected(self, gateway: Gateway, length_s: float) -> None:
         await gateway.hang_up(None)
         await asyncio.sleep(length_s)
@@ -161,7 +200,9 @@ FAULTS: dict[str, Play] = {
         Saboteur.silence_with_pings, Saboteur.outage, Saboteur.close_1000, Saboteur.close_1006, Saboteur.restart,
         Saboteur.going_away, Saboteur.garbage, Saboteur.gap, Saboteur.duplicates, Saboteur.late_ack,
         Saboteur.refused_subscription, Saboteur.slow_rest, Saboteur.rest_refuses, Saboteur.handshake_refuses,
-        Saboteur.black_hole, Saboteur.wall_clock_step,
+        Saboteur.black_hole, Saboteur.wall_clock_step, Saboteur.kraken_heartbeats_only, Saboteur.kraken_close,
+        Saboteur.kraken_lost_frames, Saboteur.kraken_wrong_checksums, Saboteur.kraken_no_answer,
+        Saboteur.kraken_refuses,
     )
 }  # fmt: skip
 """Every fault by name."""

@@ -1,4 +1,4 @@
-"""One run in virtual time: a venue of two gateways, the program, and a saboteur.
+"""One run in virtual time: a Binance of two gateways, a Kraken, the program, and a saboteur.
 
 `run_hour(seed)` returns the raw trace of everything that came out. What must hold for it is in hour_checks.py.
 """
@@ -13,6 +13,7 @@ from fault_plan import FAULTS, Planned, Saboteur, plan
 from hour_program import Parts, Program
 from hour_trace import FEEDS, Trace
 from virtual_exchange import Exchange, Gateway
+from virtual_kraken import VirtualKraken
 from virtual_time import VirtualMachine, current_loop, run
 
 from marketstream.market.catalog import Catalog
@@ -41,10 +42,13 @@ async def _hour(seed: int, length_s: float, parts: Parts, faults: list[Planned])
     gateways = [Gateway(name, exchange, loop.network) for name in FEEDS]
     for gateway in gateways:
         await gateway.open()
-    trace = Trace(catalog=Catalog(), exchange=exchange)
-    program = Program(machine, gateways, trace, seed, parts)
-    saboteur = Saboteur(gateways, machine, loop, seed)
-    background = [asyncio.create_task(exchange.trade(lambda: machine.true_ns() // 1_000_000))]
+    kraken = VirtualKraken(machine, random.Random(f"kraken {seed}"))
+    await kraken.__aenter__()
+    trace = Trace(catalog=Catalog(), exchange=exchange, kraken=kraken.walking)
+    program = Program(machine, gateways, kraken, trace, seed, parts)
+    saboteur = Saboteur(gateways, kraken, machine, loop, seed)
+    trades = exchange.trade(lambda: machine.true_ns() // 1_000_000), kraken.trade()
+    background = [asyncio.create_task(trade) for trade in trades]
     await program.start()
     background += [asyncio.create_task(_later(saboteur, planned)) for planned in faults]
     await asyncio.sleep(length_s)
@@ -53,6 +57,7 @@ async def _hour(seed: int, length_s: float, parts: Parts, faults: list[Planned])
     for task in background:
         task.cancel()
     await asyncio.gather(*background, return_exceptions=True)
+    await kraken.__aexit__()
     for gateway in gateways:
         await gateway.close()
         trace.sessions[gateway.name] = gateway.sessions

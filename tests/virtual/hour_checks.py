@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 from hour_program import CYCLE_S, FAILBACK_AFTER_S, HEALTH_INTERVAL_S, LEDGER_TOPICS, STALE_AFTER_S, SYMBOLS
-from hour_trace import FEEDS, Cycle, Trace
+from hour_trace import FEEDS, KRAKEN, Cycle, Trace
 from virtual_exchange import Session
 
 from marketstream.market.events import ProviderStatus, Topic
@@ -103,15 +103,27 @@ def false_quotes(trace: Trace) -> Complaints:
     for cycle in trace.cycles:
         for row in cycle.rows[cycle.rows["state"] == LIVE]:
             feed = names[int(row["provider"])]
-            if feed in FEEDS and not _was_true(trace, feed, row, before, cycle.at):
+            true = _was_true if feed in FEEDS else _was_true_of_kraken
+            if feed in (*FEEDS, KRAKEN) and not true(trace, feed, row, before, cycle.at):
                 found.append(f"{cycle.at:.1f} s: {feed} quoted {row['bid']}/{row['ask']} as update {row['seq']}")
         before = cycle.at
     return found
 
 
+def _was_true_of_kraken(trace: Trace, feed: str, row: np.void, since: float, until: float) -> bool:
+    # Kraken numbers nothing; so the quote must be a top that held while it was on its way.
+    tops = trace.kraken.tops[trace.catalog.instruments[int(row["instrument"])].id.replace("-", "/")]
+    starts = [at for at, _ in tops]
+    held = tops[max(0, bisect_right(starts, since - SLACK_S) - 1) : bisect_right(starts, until)]
+    return _quoted(row) in [top for _, top in held]
+
+
+def _quoted(row: np.void) -> tuple[float, ...]:
+    return tuple(float(row[name]) for name in ("bid", "ask", "bid_size", "ask_size"))
+
+
 def _was_true(trace: Trace, feed: str, row: np.void, since: float, until: float) -> bool:
-    symbol = SYMBOLS[int(row["instrument"])]
-    quoted = tuple(float(row[name]) for name in ("bid", "ask", "bid_size", "ask_size"))
+    symbol, quoted = SYMBOLS[int(row["instrument"])], _quoted(row)
     sessions = _sessions_between(trace.sessions[feed], since, until)
     return any(trace.exchange.top(symbol, int(row["seq"]) - s.offset) == quoted for s in sessions)
 
@@ -157,7 +169,7 @@ def standstills(trace: Trace) -> Complaints:
 def unnoticed_silence(trace: Trace) -> Complaints:
     """Complain of every moment at which a silent feed still counts as running."""
     found = []
-    for feed in FEEDS:
+    for feed in (*FEEDS, KRAKEN):
         status = _statuses(trace, feed)
         for cycle in trace.cycles:
             silence = _age(trace.delivered[feed], cycle.at)

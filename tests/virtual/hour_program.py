@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from hour_trace import FEEDS, Cycle, Outcome, Trace
+from hour_trace import FEEDS, KRAKEN, Cycle, Outcome, Trace
 from virtual_exchange import Gateway
+from virtual_kraken import PAIRS, VirtualKraken
 from virtual_time import VirtualMachine, current_loop
 
 from marketstream.analytics.analysis import Analysis
@@ -24,6 +25,7 @@ from marketstream.market.state import MarketState
 from marketstream.providers.base import Provider
 from marketstream.providers.registry import ProviderRegistry
 from marketstream.providers.venues.binance import BinanceProvider
+from marketstream.providers.venues.kraken import KrakenProvider
 from marketstream.streaming.deltas import DeltaGraph
 from marketstream.streaming.detector import DeltaDetector
 from marketstream.streaming.event_bus import EventBus
@@ -45,7 +47,8 @@ class Parts:
     """What the program is put together from; a planted bug changes one of them.
 
     Attributes:
-        spoil_feed: Called with each feed.
+        spoil_feed: Called with each feed of Binance.
+        spoil_kraken: Called with the feed of Kraken.
         spoil_graph: Called with the graph.
         spoil_catalog: Called with the catalogue.
         registry: Makes the registry.
@@ -57,6 +60,7 @@ class Parts:
     """
 
     spoil_feed: Callable[[BinanceProvider], None] = lambda _: None
+    spoil_kraken: Callable[[KrakenProvider], None] = lambda _: None
     spoil_graph: Callable[[DeltaGraph], None] = lambda _: None
     spoil_catalog: Callable[[Catalog], None] = lambda _: None
     registry: Callable[..., ProviderRegistry] = ProviderRegistry
@@ -139,7 +143,15 @@ class Ledger:
 class Program:
     """Feeds, registry, streamer, graph, analysis, handlers and bus on one clock."""
 
-    def __init__(self, machine: VirtualMachine, gateways: list[Gateway], trace: Trace, seed: int, parts: Parts) -> None:
+    def __init__(
+        self,
+        machine: VirtualMachine,
+        gateways: list[Gateway],
+        kraken: VirtualKraken,
+        trace: Trace,
+        seed: int,
+        parts: Parts,
+    ) -> None:
         self.clock = parts.clock(machine)
         self._loop = current_loop()
         self._trace = trace
@@ -150,6 +162,7 @@ class Program:
         self._health: asyncio.Task[None] | None = None
         self._add_handlers(seed, parts)
         self._add_feeds(gateways, seed, parts)
+        self._add_kraken(kraken, seed, parts)
         self._add_stream(parts)
 
     def _add_handlers(self, seed: int, parts: Parts) -> None:
@@ -186,6 +199,19 @@ class Program:
             self.registry.add(feed)
         self.registry.add(OtherVenue(self.clock, self.registry.get(FEEDS[0]), seed))
 
+    def _add_kraken(self, kraken: VirtualKraken, seed: int, parts: Parts) -> None:
+        feed = KrakenProvider(
+            name=KRAKEN,
+            clock=self.clock,
+            symbols=PAIRS,
+            ws_url=kraken.ws_url,
+            rng=random.Random(f"jitter kraken {seed}"),
+            stale_after_s=STALE_AFTER_S,
+        )
+        parts.spoil_kraken(feed)
+        self._watch_drains(feed)
+        self.registry.add(feed)
+
     def _add_stream(self, parts: Parts) -> None:
         self.graph = DeltaGraph(self._trace.catalog, self._keep, history_s=120)
         parts.spoil_graph(self.graph)
@@ -212,7 +238,7 @@ class Program:
         await self.bus.stop()
         self.graph.close()
 
-    def _watch_drains(self, feed: BinanceProvider) -> None:
+    def _watch_drains(self, feed: Provider) -> None:
         delivered = self._trace.delivered.setdefault(feed.name, [])
         drain = feed.drain
 

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 from virtual_exchange import Exchange, Session
+from virtual_kraken import WalkingMarket
 from virtual_network import Dial
 
 from marketstream.market.catalog import Catalog
 from marketstream.market.events import MarketEvent
 
 FEEDS = ("binance", "binance-reserve")
-"""Names of the feeds, in the order of trust."""
+"""Names of the feeds of Binance, in the order of trust."""
+KRAKEN = "kraken"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +45,8 @@ class Trace:
 
     Attributes:
         catalog: Gives codes their names.
-        exchange: What the feeds should have said.
+        exchange: What the feeds of Binance should have said.
+        kraken: What the feed of Kraken should have said.
         cycles: Every cycle.
         submitted: Every event that the handlers took in, with virtual seconds.
         booked: Outcomes of the ledger's lane, in order.
@@ -58,6 +61,7 @@ class Trace:
 
     catalog: Catalog
     exchange: Exchange
+    kraken: WalkingMarket
     cycles: list[Cycle] = field(default_factory=list)
     submitted: list[tuple[float, MarketEvent]] = field(default_factory=list)
     booked: list[Outcome] = field(default_factory=list)

@@ -23,6 +23,9 @@ from marketstream.providers.registry import ProviderRegistry
 from marketstream.providers.transport import Reception, WebSocketTransport
 from marketstream.providers.venues.binance import BinanceProvider
 from marketstream.providers.venues.binance_book import Delta, LocalBook
+from marketstream.providers.venues.kraken import KrakenProvider
+from marketstream.providers.venues.kraken_decoder import KrakenDecoder
+from marketstream.providers.venues.kraken_messages import BookChange
 from marketstream.streaming.deltas import DeltaGraph
 from marketstream.streaming.event_bus import EventBus
 from marketstream.streaming.handlers import DeltaHandlerManager
@@ -87,6 +90,14 @@ class ForgetfulBus(EventBus):
         await super().handle([event for event in events if not event.id.endswith("7")])
 
 
+class DecoderWithoutChecksum(KrakenDecoder):
+    """Takes every book for the venue's."""
+
+    def _change(self, place: int, change: BookChange, *, anew: bool) -> bool:
+        super()._change(place, change, anew=anew)
+        return True
+
+
 class TrustingBook(LocalBook):
     """Applies whatever update comes next."""
 
@@ -113,6 +124,11 @@ def dated_by_the_wall_clock(feed: BinanceProvider) -> None:
         return drain(now)
 
     feed.drain = drain_as_if_first  # type: ignore[method-assign]
+
+
+def without_checksums(feed: KrakenProvider) -> None:
+    """Let Kraken's feed miss that a frame is missing."""
+    feed.decoder.__class__ = DecoderWithoutChecksum
 
 
 def without_gap_check(feed: BinanceProvider) -> None:
@@ -258,6 +274,12 @@ PLANTS = (
         name="no check of gaps",
         parts=Parts(spoil_feed=without_gap_check),
         faults=("gap",),
+        seen_by="false_quotes",
+    ),
+    Plant(
+        name="no check of checksums",
+        parts=Parts(spoil_kraken=without_checksums),
+        faults=("kraken_lost_frames",),
         seen_by="false_quotes",
     ),
     Plant(
