@@ -7,6 +7,7 @@ few: one try more after a lost connection or a failed server, one repair after a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -96,7 +97,7 @@ class Chain:
                     break
                 reasons = result.reasons
                 if not reasons and number < TRIES:
-                    await self._clock.sleep(self._pause_s)
+                    await self._pause()
         return self.narrated(text, sheet)
 
     def narrated(self, text: Rationale, sheet: FactSheet) -> Rationale:
@@ -111,6 +112,12 @@ class Chain:
                 await backend.close()
             except Exception:  # noqa: BLE001 - a fence: one backend that cannot close keeps no other from it
                 _LOG.exception("backend %s could not be closed", backend.name)
+
+    async def _pause(self) -> None:
+        # A clock that nobody turns must not hold a text for ever.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2 * self._pause_s):
+                await self._clock.sleep(self._pause_s)
 
     async def _tried(
         self,

@@ -185,11 +185,17 @@ async def test_only_what_may_pass_is_tried_again_and_only_once(
 async def test_a_second_try_waits_a_moment(sheet: FactSheet) -> None:
     clock = ManualClock()
     backend = MockBackend(name="m", answers=[BackendError(Outcome.SERVER_ERROR, "x")])
-    writing = asyncio.ensure_future(chain(backend, clock=clock, pause_s=0.2).written(ordered(sheet), sheet))
-    await clock.run_for(0.19)
+    writing = asyncio.ensure_future(chain(backend, clock=clock, pause_s=5.0).written(ordered(sheet), sheet))
+    await clock.run_for(4.9)
     assert not writing.done()
-    await clock.run_for(0.02)
+    await clock.run_for(0.2)
     assert tried(await writing) == [("m", "server_error"), ("m", "written")]
+
+
+async def test_a_clock_that_nobody_turns_holds_no_text(sheet: FactSheet) -> None:
+    backend = MockBackend(name="m", answers=[BackendError(Outcome.SERVER_ERROR, "x")])
+    text = await chain(backend, clock=ManualClock(), pause_s=0.01).written(ordered(sheet), sheet)
+    assert tried(text) == [("m", "server_error"), ("m", "written")]
 
 
 async def test_a_backend_that_breaks_is_logged_and_passed_over(

@@ -36,6 +36,12 @@ def test_what_others_wrote_stands_in_the_data_alone(sheet: FactSheet) -> None:
     assert data([rules, user])["refused_before"] == [INJECTION]
 
 
+def test_a_callers_secrets_do_not_reach_the_model(sheet: FactSheet) -> None:
+    private = ("sk-0123456789abcdef", "Bearer abc.def", "me@example.org", "DE44 5001 0517 5407", "4111-1111-1111-1111")
+    shown = data(prompt(sheet, context="; ".join(("Explain 24.5 and 2026", *private))))["context"]
+    assert shown == "Explain 24.5 and 2026" + "; [redacted]" * len(private)
+
+
 def test_the_same_sheet_is_the_same_prompt(sheet: FactSheet) -> None:
     assert prompt(sheet) == prompt(sheet)
     assert "context" not in data(prompt(sheet))

@@ -52,9 +52,11 @@ async def running(service: PortfolioRationaleService) -> Any:
         await service.stop()
 
 
-async def settled(service: PortfolioRationaleService, rationale_id: str) -> Any:
+async def settled(find: Any, rationale_id: str) -> Any:
+    """Let the service work until the text has ended; `find` is the service, or a method of it."""
+    find = find.get if isinstance(find, PortfolioRationaleService) else find
     for _ in range(1000):
-        text = service.get(rationale_id)
+        text = find(rationale_id)
         if text.status is not RationaleStatus.PENDING:
             return text
         await asyncio.sleep(0)
@@ -406,8 +408,7 @@ async def test_a_text_about_a_callers_own_moment_is_for_the_caller_alone(snapsho
         order = service.request(SUMMARY, snapshot=replace(own, sequence=7))
         with pytest.raises(NotFoundError):
             service.get(order)
-        while (text := service.own(order)).status is RationaleStatus.PENDING:
-            await asyncio.sleep(0)
+        text = await settled(service.own, order)
     assert (text.sequence, text.written_by) == (7, "mock")
     assert service.history() == ()
     assert told == []
