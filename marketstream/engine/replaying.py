@@ -81,13 +81,14 @@ class Pacer:
 
     async def turn(self, entry: CycleEntry, paused: Callable[[], bool]) -> None:
         """Wait until this cycle may come."""
+        # Also at full speed, others on the loop get their turn.
+        await asyncio.sleep(0)
         while True:
             if paused() or (self.goal is not None and entry.now > self.goal):
                 await self.stand()
                 continue
             wait_s = self._wait_s(entry)
             if wait_s <= 0:
-                await asyncio.sleep(0)
                 return
             await self._clock.sleep(min(wait_s, _SLICE_S))
 
@@ -190,7 +191,7 @@ class ReplayEngine(Engine):
         start: UTC ns; earlier cycles are made without waiting, for the state they leave.
         stop: UTC ns after which no cycle is made.
         hold: Stand at the start until `run_for`, `run_to_end` or `resume`.
-        pace: Real time, for the waits between cycles and those of the handlers' lanes.
+        pace: Real time, for the waits between cycles.
         settings: Settings in place of the tape's, by name, such as `analysis_interval_s`.
 
     Raises:
@@ -214,8 +215,9 @@ class ReplayEngine(Engine):
         self.tape = tape
         self._stop_at = stop
         begin = tape.begin if start is None else start
-        self._pace: Clock = SystemClock() if pace is None else pace
-        self._pacer = Pacer(self._pace, speed=speed, unpaced_until=begin, goal=begin - 1 if hold else None)
+        self._pacer = Pacer(
+            SystemClock() if pace is None else pace, speed=speed, unpaced_until=begin, goal=begin - 1 if hold else None
+        )
         self._stream_digest = StreamDigest()
         self._n_cycles = 0
         self._compared = False
@@ -322,7 +324,7 @@ class ReplayEngine(Engine):
             logger.warning("%s: the replay differs from the recording at cycle %d", self.tape.path, self._n_cycles)
 
     def _make_backbone(self) -> Backbone:
-        return Backbone(self.settings, self.clock, lambda: self.market, lane_clock=self._pace)
+        return Backbone(self.settings, self.clock, lambda: self.market, lane_clock=SystemClock())
 
     def _make_feeds(self, given: Iterable[Provider] | None) -> Feeds:
         for provider, enabled in self.tape.providers(self.clock):
