@@ -78,7 +78,7 @@ class Lexicon:
     words: frozenset[str] = field(default_factory=frozenset)
 
 
-GLUE = "a an the and with as on in at for is are has have been that which there this portfolio while also"
+GLUE = "a an the and with as on in at for is are has have been that which there this portfolio while also but now stands"
 
 _NUMBER_WORDS = (
     "zero one two three four five six seven eight nine ten eleven twelve dozen hundred thousand million billion "
@@ -132,6 +132,7 @@ _BEFORE: Mapping[str, str] = {
 _VERBS: Mapping[str, str] = {
     "holds|hold": "weight n_held invested",
     "carries|carry": "risk_share",
+    "accounts|account for": "weight risk_share",
     "together hold|holds": "other_weight",
     "ranks": "weight_rank",
     "locks|lock": "locked",

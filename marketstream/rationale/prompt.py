@@ -20,7 +20,10 @@ MAX_REASONS = 12
 """Reasons that a model is told at once."""
 
 _PRIVATE = re.compile(
-    r"\b(?:sk|pk|ghp|xox[a-z])[-_][\w-]{8,}|\bBearer\s+[\w.~+/=-]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+|\b[A-Z]{0,4}\d(?:[ -]?\d){8,}\b"
+    r"\b(?:sk|pk|ghp|xox[a-z])[-_][\w-]{8,}"  # keys
+    r"|\bBearer\s+[\w.~+/=-]+"
+    r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"  # e-mail
+    r"|\b[A-Z]{0,4}\d(?:[ -]?\d){8,}\b"  # account and card numbers
 )
 
 RULES = f"""You write short texts about a market portfolio for professional readers. The user message is one JSON
