@@ -79,8 +79,8 @@ class Lane:
     """The events of one handler, dealt with by one task in order of arrival.
 
     A passing fault (TransientError, TimeoutError, OSError) is retried while later events wait. Any other exception is
-    no network fault: the event goes to dead letters at once. A batch that fails is taken apart, so that only the event
-    that cannot be dealt with is lost to the handler.
+    no network fault: the event goes to dead letters at once. A batch is taken apart at such an error, and for its last
+    attempt, so that only the event that cannot be dealt with is lost to the handler.
     """
 
     def __init__(self, spec: LaneSpec, *, clock: Clock, rng: random.Random, bury: Bury) -> None:
@@ -94,9 +94,10 @@ class Lane:
         self._task: asyncio.Task[None] | None = None
         self._ending = False
         self._idle = asyncio.Event()
-        # Taken out of the room, without an outcome yet, oldest first; calls made with the oldest; its letter, unsaved.
+        # Taken out of the room, without an outcome yet, oldest first; its letter, not kept yet; calls made with it, and
+        # with all of them together.
         self._in_hand: deque[MarketEvent] = deque()
-        self._calls = 0
+        self._calls = self._shared_calls = 0
         self._letter: DeadLetter | None = None
         self._replays: deque[_Replay] = deque()
         self._done = self._retries = self._dead = self._errors = self._let_go = 0
@@ -127,6 +128,8 @@ class Lane:
         """Start the task on the running loop, unless it runs."""
         self._ending = False
         if not self.running:
+            # Of this loop: an event waited for on one loop cannot be used on another.
+            self._idle = asyncio.Event()
             self._task = asyncio.get_running_loop().create_task(self._run(), name=f"lane-{self.spec.name}")
             self._task.add_done_callback(_log_end)
 
@@ -178,16 +181,16 @@ class Lane:
             letters.append(self._letter)
             self._letter = None
             self._in_hand.popleft()
-        calls = self._calls if self._in_hand else 0
-        left = [*self._in_hand, *(event for _, event in self._room.take(len(self._room)))]
+            self._calls = 0
+        left = [(event, self._shared_calls) for event in self._in_hand]
+        if left:
+            left[0] = (left[0][0], max(left[0][1], self._calls))
+        left += [(event, 0) for _, event in self._room.take(len(self._room))]
         reason = TransientError("the handler ended before it came to this")
-        for event in left:
-            if event.is_control:
-                letters.append(self._to_letter(event, reason, calls))
-            else:
-                self._let_go += 1
-            calls = 0
+        letters += [self._to_letter(event, reason, calls) for event, calls in left if event.is_control]
+        self._let_go += sum(not event.is_control for event, _ in left)
         self._in_hand.clear()
+        self._calls = self._shared_calls = 0
         self._dead += len(letters)
         return letters
 
@@ -226,8 +229,8 @@ class Lane:
         await asyncio.sleep(0)
         until = self._replays[0].after if self._replays else None
         batch = self._room.take(self.spec.max_batch, up_to=until)
-        if batch:
-            self._in_hand.extend(event for _, event in batch)
+        self._in_hand.extend(event for _, event in batch)
+        if self._in_hand:
             await self._deal_with_all()
         elif self._replays:
             await self._deal_with_replay(self._replays[0])
@@ -240,18 +243,10 @@ class Lane:
         return True
 
     async def _deal_with_all(self) -> None:
-        calls = 0
-        if len(self._in_hand) > 1:
-            error, _ = await self._call(tuple(self._in_hand))
-            if error is None:
-                self._done += len(self._in_hand)
-                self._in_hand.clear()
-                return
-            calls = 1
-            await self._pause(error, calls)
+        self._shared_calls = await self._deal_with_batch() if len(self._in_hand) > 1 else 0
         while self._in_hand:
             event = self._in_hand[0]
-            result, error = await self._deal_with(event, calls)
+            result, error = await self._deal_with(event, self._shared_calls)
             if error is None:
                 self._done += 1
             else:
@@ -260,6 +255,24 @@ class Lane:
                 self._dead += 1
                 self._letter = None
             self._in_hand.popleft()
+
+    async def _deal_with_batch(self) -> int:
+        # Returns the calls made. A passing fault is nobody's fault: the batch is called again as it is. What is left in
+        # hand is for calls one by one: after any other error, or for the last attempt.
+        calls = 0
+        while True:
+            self._retries += calls > 0
+            calls += 1
+            error, _ = await self._call(tuple(self._in_hand))
+            if error is None:
+                self._retrying = ""
+                self._done += len(self._in_hand)
+                self._in_hand.clear()
+                return calls
+            self._shared_calls = calls
+            await self._pause(error, calls)
+            if not passing(error) or calls >= self.spec.retry.max_attempts - 1:
+                return calls
 
     async def _deal_with(self, event: MarketEvent, calls: int) -> tuple[HandlerResult, BaseException | None]:
         # One event until it has an outcome; `calls` were made with it already.

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from marketstream.clock import SECOND_NS, Clock
+from marketstream.streaming.waiting import Doorbell
 
 
 class Watchdog:
@@ -19,7 +20,7 @@ class Watchdog:
         self._limit_s = limit_s
         self._due_ns: int | None = None
         self._scope = asyncio.Timeout(None)
-        self._armed = asyncio.Event()
+        self._armed = Doorbell()
 
     async def call(self, work: Callable[[], Awaitable[object]]) -> None:
         """Await what `work` returns; while `watch` runs in another task, for the limit at most.
@@ -31,7 +32,7 @@ class Watchdog:
         """
         async with asyncio.timeout(None) as self._scope:
             self._due_ns = self._clock.monotonic_ns() + round(self._limit_s * SECOND_NS)
-            self._armed.set()
+            self._armed.ring()
             try:
                 await work()
             finally:
@@ -44,7 +45,6 @@ class Watchdog:
         """Watch over calls until cancelled."""
         while True:
             if self._due_ns is None:
-                self._armed.clear()
                 await self._armed.wait()
             elif (left_ns := self._due_ns - self._clock.monotonic_ns()) > 0:
                 # A later call has a later end, so this never sleeps past one.

@@ -255,6 +255,26 @@ async def test_what_was_submitted_before_the_start_is_dealt_with_then() -> None:
     assert numbers(stage.seen) == [1]
 
 
+def test_handlers_and_bus_may_be_started_on_another_loop_than_before() -> None:
+    stage = Stage()
+    bus, heard = EventBus(stage.clock), list[MarketEvent]()
+    bus.subscribe("#", heard.append, capacity=9)
+    stage.handlers.add_effect("bus", bus.handle)
+
+    async def once(n: int) -> None:
+        bus.start()
+        await stage.handlers.start()
+        stage.handlers.submit(event(n))
+        await stage.handlers.settle()
+        stage.handlers.submit(event(n + 10))
+        await stage.handlers.stop()
+        await bus.stop()
+
+    for n in range(3):
+        asyncio.run(once(n))
+    assert numbers(heard) == [0, 10, 1, 11, 2, 12]
+
+
 async def test_replaying_a_letter_twice_does_its_effect_once(stage: Stage) -> None:
     stage.handlers.add_effect("sees", stage.see)
     stage.poison = {1}

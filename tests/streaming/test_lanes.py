@@ -169,6 +169,33 @@ async def test_a_batch_that_fails_is_taken_apart_so_that_only_the_bad_event_is_l
     assert (lane.report().done, lane.report().dead_lettered, lane.report().retries) == (4, 1, 4)
 
 
+async def test_a_batch_that_meets_a_passing_fault_is_called_again_as_it_is(
+    clock: ManualClock, graveyard: Graveyard
+) -> None:
+    effect = Effect(clock, n1=[TransientError("busy")])
+    lane = lane_for(effect, clock, graveyard, max_batch=4)
+    await run(lane, clock, *made(1, 2, 3))
+    assert [ns for _, ns in effect.calls] == [[1, 2, 3]] * 2
+    report = lane.report()
+    assert (report.done, report.retries, report.errors, report.retrying) == (3, 1, 1, "")
+
+
+async def test_the_last_attempt_of_a_batch_is_one_by_one(clock: ManualClock, graveyard: Graveyard) -> None:
+    effect = Effect(clock, n2=[TransientError("busy")] * 9)
+    await run(lane_for(effect, clock, graveyard, max_batch=4), clock, *made(1, 2, 3))
+    assert [ns for _, ns in effect.calls] == [[1, 2, 3], [1, 2, 3], [1], [2], [3]]
+    assert [(letter.event_id, letter.attempts) for letter in graveyard.letters] == [("r-2", 3)]
+
+
+async def test_a_passing_fault_of_one_event_of_a_batch_taken_apart_is_retried(
+    clock: ManualClock, graveyard: Graveyard
+) -> None:
+    effect = Effect(clock, n2=[PermanentError("poison")] * 2, n3=[TransientError("busy")])
+    await run(lane_for(effect, clock, graveyard, max_batch=4), clock, *made(1, 2, 3))
+    assert [ns for _, ns in effect.calls] == [[1, 2, 3], [1], [2], [3], [3]]
+    assert {one.data["n"] for one in effect.done} == {1, 3}
+
+
 async def test_a_batch_with_one_attempt_still_gives_every_event_a_call_of_its_own(
     clock: ManualClock, graveyard: Graveyard
 ) -> None:
@@ -305,6 +332,20 @@ async def test_what_a_lane_did_not_come_to_becomes_letters_but_for_what_may_be_d
     report = lane.report()
     assert (report.dead_lettered, report.dropped, report.waiting) == (2, 1, 0)
     assert lane.abandon() == []
+
+
+async def test_letters_of_a_batch_count_the_calls_made_with_it(clock: ManualClock, graveyard: Graveyard) -> None:
+    effect = Effect(clock, n2=[TransientError("busy")] * 9)
+    lane = lane_for(effect, clock, graveyard, max_batch=2)
+    lane.start()
+    for one in made(1, 2, 3):
+        lane.put(one)
+    await turns(10)
+    task = lane.finish()
+    assert task is not None
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert [letter.attempts for letter in lane.abandon()] == [1, 1, 0]
 
 
 async def test_a_letter_that_was_being_kept_when_the_lane_ended_keeps_its_reason(clock: ManualClock) -> None:
