@@ -9,8 +9,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
+
 from marketstream.clock import ManualClock
 from marketstream.market.catalog import Catalog
+from marketstream.market.quotes import QuoteState
 from marketstream.providers.simulated import SimulatedProvider, make_world
 
 Side = Mapping[Decimal, Decimal]
@@ -129,8 +132,9 @@ class KrakenMarket:
             world=make_world("demo", seed=seed, start_ns=start_ns),
             venue="alder",
         )
-        self._catalog = Catalog()
-        self._feed.attach(self._catalog)
+        catalog = Catalog()
+        self._feed.attach(catalog)
+        self._codes = {catalog.code(symbol.replace("/", "-")): symbol for symbol in symbols}
         rng = random.Random(seed)
         self.books = {symbol: Book(symbol, rng) for symbol in symbols}
         self.move_to(start_ns)
@@ -141,12 +145,12 @@ class KrakenMarket:
 
     def moves(self, now: int) -> Iterator[tuple[str, str]]:
         """Yield symbol and update frame of every new quote up to `now`; the books stand as the frame says."""
-        for row in self._feed.drain(now):
-            book = self.books.get(self._catalog.instruments[row["instrument"]].id.replace("-", "/"))
-            if book is not None and row["state"] == 0:
-                before = book.visible()
-                book.quote(int(row["ts_event"]), *(_decimal(row[name], places) for name, places in _COLUMNS))
-                yield book.symbol, book.update_since(before)
+        rows = self._feed.drain(now)
+        for row in rows[np.isin(rows["instrument"], list(self._codes)) & (rows["state"] == QuoteState.LIVE)]:
+            book = self.books[self._codes[row["instrument"]]]
+            before = book.visible()
+            book.quote(int(row["ts_event"]), *(_decimal(row[name], places) for name, places in _COLUMNS))
+            yield book.symbol, book.update_since(before)
 
     def tops(self) -> dict[str, tuple[float, float]]:
         """Return each symbol's best bid and ask."""

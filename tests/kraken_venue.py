@@ -15,6 +15,7 @@ from typing import Any
 from kraken_market import KrakenMarket
 from loopback_venue import LoopbackServer, server_thread
 from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
 
 from marketstream.clock import Clock, SystemClock
 
@@ -53,9 +54,14 @@ class KrakenVenue(LoopbackServer):
         self.answers_open.set()
         self.heard: list[tuple[str, tuple[str, ...]]] = []
         self.subscribed: set[str] = set()
+        self._followers: list[asyncio.Task[None]] = []
+        self._turn = asyncio.Lock()
 
     async def __aexit__(self, *error: object) -> None:
         self.answers_open.set()
+        for follower in self._followers:
+            follower.cancel()
+        await asyncio.gather(*self._followers, return_exceptions=True)
         await super().__aexit__(*error)
 
     @property
@@ -89,11 +95,13 @@ class KrakenVenue(LoopbackServer):
         if socket not in self._sockets:
             self._sockets.append(socket)
             self.subscriptions.append(list(symbols))
+            if self.manners.follow:
+                self._followers.append(asyncio.create_task(self._follow(socket)))
         await self.answers_open.wait()
         for symbol in symbols:
-            await self._answer(socket, request, symbol)
-        if self.manners.follow and request["method"] == "subscribe":
-            await self._follow(socket)
+            # A book must not come between changes that were made before it.
+            async with self._turn:
+                await self._answer(socket, request, symbol)
 
     async def _answer(self, socket: ServerConnection, request: Any, symbol: str) -> None:
         base = {"method": request["method"], "req_id": request["req_id"], **_TIMES}
@@ -111,9 +119,11 @@ class KrakenVenue(LoopbackServer):
             await self.snapshot(symbol, to=socket)
 
     async def _follow(self, socket: ServerConnection) -> None:
-        while True:
-            await self.clock.sleep(0.1)
-            await self.send(*self.changes(), to=socket)
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                await self.clock.sleep(0.1)
+                async with self._turn:
+                    await self.send(*self.changes(), to=socket)
 
 
 def status(system: str) -> dict[str, Any]:

@@ -633,7 +633,7 @@ async def test_passes_the_conformance_suite() -> None:
     clock = ManualClock()
     async with KrakenVenue(KrakenMarket(SYMBOLS, start_ns=clock.now_ns()), clock=clock) as venue:
         puppet = Puppet(venue)
-        report = await check_provider(puppet.make, settle=puppet.settle, silence=puppet.silence, seconds=8.0)
+        report = await check_provider(puppet.make, settle=puppet.settle, silence=puppet.silence, seconds=4.0)
         assert puppet.provider is not None
         await puppet.provider.stop()
     assert {"delivers_valid_rows", "stops_and_starts_again", "health_follows_progress"} <= set(report.passed)

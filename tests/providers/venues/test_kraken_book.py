@@ -63,7 +63,7 @@ def _check_book(make: MakeBook, updates: Sequence[Update]) -> None:
     assert book.checksum() == checksum_of(reference.bids, reference.asks), "another checksum"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(_UPDATES)
 def test_any_updates_make_the_book_that_plain_dictionaries_make(updates: list[Update]) -> None:
     _check_book(KrakenBook, updates)
