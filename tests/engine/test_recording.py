@@ -1,0 +1,223 @@
+"""A recorder takes down what an engine takes in, costs it little, and never stops it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from recorded import Recorded, settings
+
+from marketstream.clock import ManualClock
+from marketstream.engine import Engine, Recorder, replay
+from marketstream.errors import InvalidInputError
+from marketstream.market.events import Topic
+from marketstream.market.records import ProviderConfig
+from marketstream.store.journal import JournalReader, JournalWriter
+from marketstream.store.journal_records import (
+    CycleEntry,
+    EndEntry,
+    Entry,
+    Header,
+    InputEntry,
+    ProviderEntry,
+)
+
+
+def demo_engine(**others: object) -> Engine:
+    return Engine(settings(**{"warmup_s": 0, **others}), clock=ManualClock())
+
+
+def entries(path: Path) -> list[Entry]:
+    return list(JournalReader(path).entries())
+
+
+async def test_the_header_says_how_the_engine_was_set_up(demo: Recorded) -> None:
+    header = JournalReader(demo.path).header
+    assert isinstance(header, Header) and header.profile == "demo"
+    assert header.settings["cycle_s"] == 0.25 and header.settings["seed"] == 7
+    assert header.knobs["fair_value"]["half_life_s"] == 8.0
+
+
+async def test_providers_come_first_in_their_order_with_all_they_list(demo: Recorded) -> None:
+    found = [entry for entry in entries(demo.path) if isinstance(entry, ProviderEntry)]
+    assert [entry.code for entry in found] == list(range(len(found)))
+    assert found[0].name == "alder" and len(found[0].listing.pairs) == 26 and not found[0].frames
+    assert any(listing.markets for listing in (entry.listing for entry in found))
+
+
+async def test_no_address_folder_or_key_is_in_a_recording(tmp_path: Path) -> None:
+    engine = Engine(
+        settings(binance_ws_url="ws://127.0.0.1:1/canary-address", data_dir=tmp_path / "canary-folder"),
+        clock=ManualClock(),
+    )
+    recorder = Recorder(engine, tmp_path / "a.msj")
+    await engine.run_for(1.0)
+    await recorder.close()
+    await engine.close()
+    assert "canary" not in str(entries(tmp_path / "a.msj"))
+
+
+async def test_a_recording_that_is_closed_ends_with_its_digest(demo: Recorded) -> None:
+    *_, last = entries(demo.path)
+    assert isinstance(last, EndEntry) and last.reason == "done" and len(last.digest) == 16
+    assert last.cycles == demo.status.cycles == sum(isinstance(e, CycleEntry) for e in entries(demo.path))
+
+
+async def test_the_archive_holds_every_quote_of_the_stream(demo: Recorded) -> None:
+    table = pd.read_parquet(demo.path.parent / "quotes")
+    assert len(table) == demo.status.quotes
+    replayed = replay(demo.path)
+    batches: list[int] = []
+    replayed.streamer.on_cycle = lambda batch, dispatched: batches.append(len(batch))
+    await replayed.run_to_end()
+    await replayed.close()
+    assert sum(batches) == len(table)
+    assert set(table["state"]) >= {"LIVE", "SUSPENDED", "GAP"}
+
+
+async def test_a_block_is_written_every_second_of_the_stream(tmp_path: Path) -> None:
+    engine = demo_engine()
+    recorder = Recorder(engine, tmp_path / "a.msj", flush_bytes=1 << 30)
+    await engine.run_for(5.0)
+    await recorder.close()
+    await engine.close()
+    assert 5 <= JournalReader(tmp_path / "a.msj").n_blocks <= 8
+
+
+async def test_a_recorded_engine_computes_what_one_that_is_not_computes(tmp_path: Path) -> None:
+    found = []
+    for recorded in (False, True):
+        engine = demo_engine()
+        recorder = Recorder(engine, tmp_path / "a.msj") if recorded else None
+        await engine.run_for(3.0)
+        if recorder is not None:
+            await recorder.close()
+        await engine.close()
+        assert engine.snapshot is not None
+        found.append(engine.snapshot.fair["fair"].to_numpy())
+    assert np.array_equal(found[0], found[1])
+
+
+async def test_a_provider_that_comes_later_is_recorded_and_replayed(tmp_path: Path) -> None:
+    engine = demo_engine()
+    recorder = Recorder(engine, tmp_path / "a.msj")
+    await engine.run_for(2.0)
+    options = {"world": "scale", "venue": "v01", "n_instruments": 3, "n_venues": 1}
+    await engine.feeds.add(ProviderConfig(name="late", kind="simulated", options=options, enabled=True))
+    await engine.run_for(2.0)
+    await engine.feeds.remove("birch")
+    await engine.run_for(2.0)
+    await recorder.close()
+    await engine.close()
+    replayed = replay(tmp_path / "a.msj")
+    await replayed.run_to_end()
+    await replayed.close()
+    assert replayed.replay_status().diverged_at is None and replayed.compared
+    assert "late" in replayed.registry.names and "birch" not in replayed.registry.names
+    assert replayed.market is not None and "A0001-USD" in replayed.market.best_quotes.index
+
+
+async def test_a_recording_begins_before_the_first_cycle_and_there_is_one(tmp_path: Path) -> None:
+    engine = demo_engine()
+    recorder = Recorder(engine, tmp_path / "a.msj")
+    with pytest.raises(InvalidInputError, match="nobody records yet"):
+        Recorder(engine, tmp_path / "b.msj")
+    await engine.run_for(1.0)
+    await recorder.close()
+    with pytest.raises(InvalidInputError, match="before the first cycle"):
+        Recorder(engine, tmp_path / "c.msj")
+    await engine.close()
+    assert not (tmp_path / "b.msj").exists()
+
+
+async def test_a_stop_of_the_stream_ends_the_recording(tmp_path: Path) -> None:
+    engine = demo_engine()
+    recorder = Recorder(engine, tmp_path / "a.msj")
+    await engine.run_for(1.0)
+    await engine.stop()
+    await engine.run_for(1.0)
+    status = await recorder.close("done")
+    await engine.close()
+    assert status.ended == "the stream was stopped"
+    replayed = replay(tmp_path / "a.msj")
+    assert any("the stream was stopped" in note for note in replayed.tape.notes)
+    await replayed.run_to_end()
+    assert replayed.replay_status().diverged_at is None
+    await replayed.close()
+
+
+async def test_a_pause_is_a_time_without_cycles(tmp_path: Path) -> None:
+    engine = demo_engine()
+    recorder = Recorder(engine, tmp_path / "a.msj")
+    await engine.run_for(1.0)
+    engine.pause()
+    await engine.run_for(3.0)
+    engine.resume()
+    await engine.run_for(1.0)
+    await recorder.close()
+    await engine.close()
+    times = [entry.now for entry in entries(tmp_path / "a.msj") if isinstance(entry, CycleEntry)]
+    assert max(np.diff(times)) >= 3e9
+    replayed = replay(tmp_path / "a.msj")
+    await replayed.run_to_end()
+    assert replayed.replay_status().diverged_at is None
+    await replayed.close()
+
+
+async def test_a_disk_that_fails_ends_the_recording_with_an_event_and_the_stream_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = demo_engine()
+    recorder = Recorder(engine, tmp_path / "a.msj", archive=tmp_path / "quotes")
+    await engine.run_for(2.0)
+
+    def full(self: JournalWriter, data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(JournalWriter, "_write", full)
+    await engine.run_for(2.0)
+    await _idle(recorder)
+    await engine.run_for(1.0)
+    cycles = engine.status().sequence
+    await engine.run_for(1.0)
+    await engine.handlers.settle()
+    (event,) = (e for e in engine.events if e.topic is Topic.ENGINE_STATUS and e.subject == "recording")
+    assert "No space left on device" in event.message and "The stream goes on" in event.message
+    status = await recorder.close()
+    assert not status.recording and "No space left" in status.ended
+    assert engine.status().sequence > cycles and engine.status().errors == 0
+    assert all(provider.tap is None for provider in engine.registry)
+    await engine.close()
+    # What was written before is a recording.
+    assert any(isinstance(entry, InputEntry) for entry in entries(tmp_path / "a.msj"))
+
+
+async def _idle(recorder: Recorder) -> None:
+    # Until the writer's thread is done with what it was given.
+    for job, _ in recorder._jobs:
+        await asyncio.wait([asyncio.wrap_future(job)])
+
+
+async def test_a_disk_that_falls_far_behind_ends_the_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("marketstream.engine.recording.MAX_BACKLOG_BYTES", 1000)
+    engine = demo_engine()
+    recorder = Recorder(engine, tmp_path / "a.msj")
+    await engine.run_for(3.0)
+    assert "behind" in recorder.status().ended
+    await recorder.close()
+    await engine.close()
+
+
+async def test_a_file_that_exists_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.msj").write_text("mine")
+    engine = demo_engine()
+    with pytest.raises(InvalidInputError, match="exists already"):
+        Recorder(engine, tmp_path / "a.msj")
+    assert (tmp_path / "a.msj").read_text() == "mine"
+    assert engine.streamer.on_cycle is None
+    await engine.close()
