@@ -10,14 +10,16 @@ import asyncio
 import contextlib
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from kraken_market import KrakenMarket
-from loopback_venue import LoopbackServer, server_thread
+from loopback_venue import LoopbackServer, LoopbackVenue, server_thread
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from marketstream.clock import Clock, SystemClock
+from marketstream.providers.declare import profile_declarations
 
 _TIMES = {"time_in": "2026-01-01T00:00:00.000001Z", "time_out": "2026-01-01T00:00:00.000002Z"}
 
@@ -149,3 +151,15 @@ def kraken_thread(symbols: tuple[str, ...] = ("BTC/USD", "ETH/USD")) -> contextl
         return venue
 
     return server_thread(make)
+
+
+def declare_feeds(folder: Path, binance: LoopbackVenue, symbols: tuple[str, ...], kraken: KrakenVenue) -> Path:
+    """Write a providers file that opens the feeds of the profile `live` on loopback: no test meets a real venue."""
+    feeds: dict[str, dict[str, object]] = {
+        "binance": {"symbols": symbols, "ws_url": binance.ws_url, "rest_url": binance.rest_url},
+        "kraken": {"symbols": kraken.market.symbols, "ws_url": kraken.ws_url},
+    }
+    assert list(feeds) == [declaration.name for declaration in profile_declarations("live")]
+    path = folder / "feeds.json"
+    path.write_text(json.dumps({"providers": [{"name": n, "kind": n, "options": o} for n, o in feeds.items()]}))
+    return path

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kraken_venue import KrakenVenue, kraken_thread
-from loopback_venue import LoopbackVenue, Recording, final_tops, load_binance, small_recording, venue_thread
+from kraken_venue import declare_feeds, kraken_thread
+from loopback_venue import final_tops, load_binance, small_recording, venue_thread
 from running import Program, serve
-
-from marketstream.providers.declare import profile_declarations
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(90)]
 
@@ -33,18 +30,6 @@ def instrument_of(symbol: str) -> str:
     raise AssertionError(symbol)
 
 
-def live_feeds(folder: Path, binance: LoopbackVenue, recording: Recording, kraken: KrakenVenue) -> tuple[str, ...]:
-    """Return the arguments that open the feeds of the profile `live` on loopback: no test meets a real venue."""
-    feeds = {
-        "binance": {"symbols": recording.symbols, "ws_url": binance.ws_url, "rest_url": binance.rest_url},
-        "kraken": {"symbols": kraken.market.symbols, "ws_url": kraken.ws_url},
-    }
-    assert list(feeds) == [declaration.name for declaration in profile_declarations("live")]
-    path = folder / "feeds.json"
-    path.write_text(json.dumps({"providers": [{"name": n, "kind": n, "options": o} for n, o in feeds.items()]}))
-    return "--profile", "live", "--providers", str(path)
-
-
 @pytest.mark.parametrize("recorded", [True, False], ids=["recorded frames", "frames of our own"])
 def test_the_fair_values_of_live_feeds_are_the_mids_of_their_venues(
     recorded: bool, request: pytest.FixtureRequest, tmp_path: Path
@@ -54,7 +39,9 @@ def test_the_fair_values_of_live_feeds_are_the_mids_of_their_venues(
     with (
         venue_thread(recording) as venue,
         kraken_thread() as kraken,
-        serve(*live_feeds(tmp_path, venue, recording, kraken)) as program,
+        serve(
+            "--profile", "live", "--providers", str(declare_feeds(tmp_path, venue, recording.symbols, kraken))
+        ) as program,
     ):
         expected = {instrument_of(symbol): 0.5 * (bid + ask) for symbol, (bid, ask) in tops.items()}
 
@@ -86,7 +73,9 @@ def test_the_page_shows_the_same_fair_values(shared_data: Path, tmp_path: Path, 
     with (
         venue_thread(recording) as venue,
         kraken_thread() as kraken,
-        serve(*live_feeds(tmp_path, venue, recording, kraken)) as program,
+        serve(
+            "--profile", "live", "--providers", str(declare_feeds(tmp_path, venue, recording.symbols, kraken))
+        ) as program,
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])

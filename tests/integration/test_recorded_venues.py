@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from kraken_frames import update
-from kraken_venue import kraken_thread
+from kraken_venue import declare_feeds, kraken_thread
 from loopback_venue import small_recording, venue_thread
 
 from marketstream.engine import connect
@@ -31,12 +30,7 @@ async def _record(folder: Path) -> tuple[Path, dict[str, dict[str, int]]]:
     """Record both venues for some cycles, one wrong checksum among them; returns the file and what was refused."""
     path, recording = folder / "venues.msj", small_recording()
     with venue_thread(recording) as binance, kraken_thread() as kraken:
-        feeds = {
-            "binance": {"symbols": recording.symbols, "ws_url": binance.ws_url, "rest_url": binance.rest_url},
-            "kraken": {"symbols": kraken.market.symbols, "ws_url": kraken.ws_url},
-        }
-        declared = folder / "feeds.json"
-        declared.write_text(json.dumps({"providers": [{"name": n, "kind": n, "options": o} for n, o in feeds.items()]}))
+        declared = declare_feeds(folder, binance, recording.symbols, kraken)
         engine = connect("live", providers_file=declared, warmup_s=0, store_url="memory", data_dir=folder)
         recorder = Recorder(engine, path)
         engine.start()
