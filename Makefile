@@ -59,7 +59,7 @@ bench: $(STAMP)
 
 fuzz: $(STAMP)
 	MARKETSTREAM_FUZZ=2000 $(BIN)/python -m pytest -s -q --timeout 7200 tests/rationale/test_narrator.py \
-		tests/rationale/test_detection.py
+		tests/rationale/test_detection.py tests/providers/test_registry_property.py
 
 soak: $(STAMP)
 	MARKETSTREAM_SOAK=50 $(BIN)/python -m pytest -s -q --timeout 7200 tests/virtual tests/history -m soak
