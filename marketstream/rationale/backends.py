@@ -6,7 +6,6 @@ The narrator needs no draft: it is the last resort of chain.py, which tries thes
 from __future__ import annotations
 
 import asyncio
-import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,7 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 from pydantic import SecretStr
 
-from marketstream.errors import ConfigurationError, TransientError
+from marketstream.errors import ConfigurationError, MarketStreamError
 from marketstream.market.rationale import FactSheet, Outcome
 from marketstream.rationale.draft import MAX_POINTS, MAX_TEXT, SCHEMA, RationaleDraft, parse_draft
 from marketstream.rationale.prompt import MAX_PROMPT_BYTES, prompt, prompt_bytes, sentences
@@ -33,8 +32,11 @@ _HEADERS = frozenset(
 """All that is sent beside the key. The SDK would add the machine's particulars, and headers of its environment."""
 
 
-class BackendError(TransientError):
-    """A backend gave no draft; `outcome` says what happened, the message holds nothing of the answer."""
+class BackendError(MarketStreamError):
+    """A backend gave no draft; `outcome` says what happened and whether to ask again (chain.py).
+
+    The message holds nothing of the answer.
+    """
 
     def __init__(self, outcome: Outcome, detail: str) -> None:
         super().__init__(detail)
@@ -157,9 +159,7 @@ class OpenAIBackend:
         self._api_key = api_key
         self._abilities = abilities_of(base_url, model) if abilities is None else abilities
         self._max_answer_bytes = max_answer_bytes
-        self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Future[AsyncOpenAI]] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._clients: dict[asyncio.AbstractEventLoop, asyncio.Future[AsyncOpenAI]] = {}
 
     def __repr__(self) -> str:
         """Return the model and where it is, never the key."""
@@ -226,6 +226,8 @@ class OpenAIBackend:
         loop = asyncio.get_running_loop()
         making = self._clients.get(loop)
         if making is None:
+            # A client of a loop that has ended can do nothing any more, not even close.
+            self._clients = {other: client for other, client in self._clients.items() if not other.is_closed()}
             making = self._clients[loop] = asyncio.ensure_future(asyncio.to_thread(self._new_client))
         try:
             # Shielded: the first caller may give up, the others wait for the same client.

@@ -24,7 +24,7 @@ MAX_RISKS = 4
 SLOT = re.compile(r"\{([^{}]*)\}")
 _ODD = re.compile(r"\S*[^A-Za-z ,.;:'’()-]\S*")
 _URL = re.compile(r"[A-Za-z]\.[A-Za-z]")
-_FENCE = re.compile(r"\s*```(?:json)?\s*(.*?)\s*```\s*", re.DOTALL)
+_FENCE = "```"
 # "All 64 quotes are live" is held against the sheet by the verifier; no other word may stand for a number.
 _NUMBERS = NUMBER_WORDS - {"all"}
 
@@ -99,9 +99,11 @@ def parse_draft(answer: str) -> RationaleDraft:
     >>> parse_draft('{"headline": "No stake is open", "points": ["{feeds.n_live} quotes are live."]}').risks
     ()
     """
-    fenced = _FENCE.fullmatch(answer)
+    text = answer.strip()
+    if text.startswith(_FENCE) and text.endswith(_FENCE):
+        text = text.removeprefix(_FENCE).removeprefix("json").removesuffix(_FENCE)
     try:
-        return msgspec.json.decode(fenced[1] if fenced else answer, type=RationaleDraft, strict=True)
+        return msgspec.json.decode(text, type=RationaleDraft, strict=True)
     except msgspec.ValidationError as error:
         fault = Fault(words=str(error), why="the answer is not a draft: a field is missing, unknown or out of bounds")
     except (msgspec.DecodeError, UnicodeError, RecursionError):

@@ -78,7 +78,9 @@ class Lexicon:
     words: frozenset[str] = field(default_factory=frozenset)
 
 
-GLUE = "a an the and with as on in at for is are has have been that which there this portfolio while also but now stands"
+GLUE = (
+    "a an the and with as on in at for is are has have been that which there this portfolio while also but now stands"
+)
 
 _NUMBER_WORDS = (
     "zero one two three four five six seven eight nine ten eleven twelve dozen hundred thousand million billion "

@@ -21,6 +21,7 @@ from marketstream.rationale.draft import SLOT, DraftError, Fault, RationaleDraft
 from marketstream.rationale.prose import Draft, Segment, Sentence, figure, marked, quoted, unsigned
 
 _SENTENCE = re.compile(r"(?:\{[^{}]*\}|[^.{}]|\.(?! ))+\.?")
+MAX_HINTS = 12
 _PLACES = {1: "", 2: "second ", 3: "third "}
 _BEST = {"roi_rank": "best", "tradable_roi_rank": "best", "band_rank": "widest"}
 
@@ -97,7 +98,9 @@ class Slots:
             if isinstance(found, Segment):
                 yield found
             else:
-                faults.append(Fault(place=place, words=self._hint(slot[1]), why=found))
+                # What is like a slot takes time to find: a draft of a thousand bad ones is told of the first alone.
+                words = self._hint(slot[1]) if len(faults) < MAX_HINTS else f"{{{slot[1]}}}"
+                faults.append(Fault(place=place, words=words, why=found))
             at = slot.end()
         if at < len(sentence):
             yield Segment(sentence[at:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -62,6 +63,14 @@ def test_anything_else_is_malformed(answer: str) -> None:
     with pytest.raises(DraftError) as caught:
         parse_draft(answer)
     assert caught.value.malformed
+
+
+def test_a_long_answer_of_nothing_is_judged_at_once() -> None:
+    began = time.perf_counter()
+    for answer in ("```" + " " * 250_000 + "x", "```" * 80_000, " " * 250_000, "{" * 250_000):
+        with pytest.raises(DraftError):
+            parse_draft(answer)
+    assert time.perf_counter() - began < 1.0
 
 
 def test_the_limits_themselves_are_allowed() -> None:

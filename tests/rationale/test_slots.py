@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import time
+
+import numpy as np
 import pytest
-from snapshot_factory import World, random_snapshot
+from snapshot_factory import World, random_market, random_snapshot
 from test_narrator import orders, random_world
 
+from marketstream.analytics.analysis import Analysis
+from marketstream.market.catalog import Catalog, Listing
+from marketstream.market.instruments import Instrument, Kind, Venue
 from marketstream.market.rationale import Fact, FactSheet
 from marketstream.rationale.draft import DraftError, RationaleDraft
 from marketstream.rationale.facts import fact_sheet
 from marketstream.rationale.narrator import passages
+from marketstream.rationale.prompt import prompt, sentences
 from marketstream.rationale.prose import render
 from marketstream.rationale.slots import Slots
 from marketstream.rationale.verifier import verify
@@ -132,3 +140,27 @@ def test_all_faults_of_a_draft_are_told_at_once(sheet: FactSheet) -> None:
     with pytest.raises(DraftError) as caught:
         filled(sheet, "Up 3 {portfolio.rsk}", "no fact here", headline="twelve")
     assert {fault.place for fault in caught.value.faults} == {"headline", "point 1", "point 2"}
+
+
+def test_a_draft_of_a_thousand_bad_slots_is_judged_at_once(sheet: FactSheet) -> None:
+    point = "{portfolio.rsk}" * 26
+    draft = RationaleDraft(headline="x", points=(point,) * 8, risks=("{a}" * 130,) * 4)
+    began = time.perf_counter()
+    with pytest.raises(DraftError):
+        Slots(sheet).fill(draft)
+    assert time.perf_counter() - began < 0.5
+
+
+def test_a_fact_whose_id_no_slot_can_hold_is_neither_offered_nor_filled() -> None:
+    catalog = Catalog()
+    catalog.add_provider("p")
+    odd = Instrument(id="a}b{c", kind=Kind.ASSET)
+    venue = Venue(id="v", name="Vee", code="VEE", kind=Kind.ASSET)
+    catalog.add(Listing(instruments=(odd,), venues=(venue,), pairs=((odd.id, venue.id),)))
+    market = random_market(np.random.default_rng(0), catalog, World(late=0.0, dark=0.0))
+    sheet = fact_sheet(Analysis().step(market), "position_explanation", odd.id)
+    offered = json.loads(prompt(sheet)[1]["content"])
+    assert offered["facts"] and not [fact for fact in offered["facts"] if "}" in fact["id"]]
+    assert not [s for paragraph in sentences(sheet) for s in paragraph if "a}b" in s]
+    with pytest.raises(DraftError):
+        filled(sheet, "It is {a}b{c.fair}")
