@@ -60,6 +60,8 @@ bench: $(STAMP)
 fuzz: $(STAMP)
 	MARKETSTREAM_FUZZ=2000 $(BIN)/python -m pytest -s -q --timeout 7200 tests/rationale/test_narrator.py \
 		tests/rationale/test_detection.py tests/providers/test_registry_property.py
+	for seed in $$(seq 20); do \
+		$(BIN)/python -m pytest -q --timeout 600 -m hypothesis --hypothesis-seed=$$seed tests || exit 1; done
 
 soak: $(STAMP)
 	MARKETSTREAM_SOAK=50 $(BIN)/python -m pytest -s -q --timeout 7200 tests/virtual tests/history -m soak
