@@ -57,9 +57,9 @@ def test_every_passage_of_the_narrator_is_verified_at_any_length(seed: int) -> N
     for kind, subject in orders(snapshot, seed):
         sheet = fact_sheet(snapshot, kind, subject)
         for paragraph in passages(sheet)[1]:
-            for sentences in (paragraph, paragraph[:1]):
+            for part in (paragraph, paragraph[:1]):
                 slots = Slots(sheet)
-                text = " ".join(str(slots.empty(s)) for s in sentences)
+                text = " ".join(str(slots.empty(s)) for s in part)
                 if "{" not in text:
                     continue
                 draft = slots.fill(RationaleDraft(headline="x", points=(text,)))
