@@ -35,6 +35,7 @@ td { padding: 3px 6px; height: 24px; border-bottom: 1px solid var(--ms-line); wh
 tr:last-child td { border-bottom: 0; }
 th:first-child, td:first-child { padding-left: 10px; } th:last-child, td:last-child { padding-right: 10px; }
 .num { text-align: right; } td.wrap { white-space: normal; } td.when { width: 1%; }
+td.source { max-width: 68px; overflow: hidden; text-overflow: ellipsis; }
 .frac { display: inline-block; min-width: 5ch; text-align: left; }
 tr.dim td { color: var(--ms-ink3); } tr.dim td.age { color: inherit; }
 tr.sum td { font-weight: 700; }

@@ -13,34 +13,40 @@ from marketstream.market.state import MarketState
 from marketstream.streaming.handlers import DeltaBatch
 
 _LONG_AGO = np.iinfo(np.int64).min // 2
+_NEVER = np.iinfo(np.int64).max
 
 
 class DeltaDetector:
-    """Tell of instruments that moved far for what they usually do, and of books that are crossed across venues.
+    """Tell of instruments that moved far for what they usually do, and of books that stay crossed across venues.
 
     Two kinds of event on `market.delta.detected`: `move`, where |z_change| reaches `z_min`, and `crossed`, where the
-    best bid of one venue is above the best ask of another, or is so no longer. The same cycles give the same events: it
-    reads no clock. Called from one task, in order of the cycles.
+    best bid of one venue has been above the best ask of another for `lasting_s`, or, once told, is so no longer. The
+    same cycles give the same events: it reads no clock. Called from one task, in order of the cycles.
 
     Args:
         z_min: Standard deviations of the instrument's own changes.
-        quiet_s: Seconds of the stream's time for which an instrument is not told of again in the same kind; how a
-            crossed book then stands is told when they are over.
+        quiet_s: Seconds of the stream's time for which an instrument is not told of again in the same kind; the end
+            of a crossing that was told is told at once.
+        lasting_s: Seconds for which a book must be crossed without a break: one that flickers is no news.
 
     Raises:
         InvalidInputError: A number is out of range.
     """
 
-    def __init__(self, z_min: float = 4.0, quiet_s: float = 10.0) -> None:
+    def __init__(self, z_min: float = 4.0, quiet_s: float = 10.0, lasting_s: float = 2.0) -> None:
         if not z_min > 0:
             raise InvalidInputError(f"z_min must be > 0 standard deviations, was {z_min}")
-        if not 0 <= quiet_s < float("inf"):
-            raise InvalidInputError(f"quiet_s must be >= 0 seconds, was {quiet_s}")
+        for name, seconds in (("quiet_s", quiet_s), ("lasting_s", lasting_s)):
+            if not 0 <= seconds < float("inf"):
+                raise InvalidInputError(f"{name} must be >= 0 seconds, was {seconds}")
         self._z_min = z_min
         self._quiet_ns = round(quiet_s * SECOND_NS)
-        # By instrument code: when a move and a crossing were last told of (UTC ns), and whether it was told as crossed.
+        self._lasting_ns = round(lasting_s * SECOND_NS)
+        # By instrument code: when a move and a crossing were last told of, since when it is crossed (UTC ns), and
+        # whether that was told.
         self._moved_at = np.empty(0, dtype=np.int64)
         self._crossing_at = np.empty(0, dtype=np.int64)
+        self._crossed_since = np.empty(0, dtype=np.int64)
         self._told_crossed = np.empty(0, dtype=np.bool_)
 
     def __call__(self, delta: DeltaBatch) -> Sequence[MarketEvent]:
@@ -60,34 +66,38 @@ class DeltaDetector:
         return [_move(market, row) for row in np.sort(rows, order="instrument")]
 
     def _crossings(self, market: MarketState) -> list[MarketEvent]:
-        crossed = market.best["crossed"]
-        differs = crossed != self._told_crossed[: len(crossed)]
-        if not differs.any():
+        crossed, now = market.best["crossed"], market.now
+        n = len(crossed)
+        since, told = self._crossed_since[:n], self._told_crossed[:n]
+        np.copyto(since, np.where(crossed, np.minimum(since, now), _NEVER))
+        lasting = crossed & ~told & (now - self._lasting_ns >= since) & (now - self._crossing_at[:n] >= self._quiet_ns)
+        news = lasting | (told & ~crossed)
+        if not news.any():
             return []
-        codes = np.flatnonzero(differs)
-        codes = codes[market.now - self._crossing_at[codes] >= self._quiet_ns]
-        self._crossing_at[codes] = market.now
-        self._told_crossed[codes] = crossed[codes]
-        return [_crossing(market, int(code)) for code in codes]
+        self._crossing_at[:n][lasting] = now
+        told[news] = crossed[news]
+        return [_crossing(market, int(code)) for code in np.flatnonzero(news)]
 
     def _grow(self, n: int) -> None:
         more = n - len(self._moved_at)
         if more > 0:
             self._moved_at = np.append(self._moved_at, np.full(more, _LONG_AGO))
             self._crossing_at = np.append(self._crossing_at, np.full(more, _LONG_AGO))
+            self._crossed_since = np.append(self._crossed_since, np.full(more, _NEVER))
             self._told_crossed = np.append(self._told_crossed, np.zeros(more, dtype=np.bool_))
 
 
 def _move(market: MarketState, row: np.void) -> MarketEvent:
     code = int(row["instrument"])
-    instrument = market.catalog.instruments[code].id
+    instrument = market.catalog.instruments[code]
+    decimals = instrument.decimals
     names = [venue.id for venue in market.catalog.venues]
     z, change, mid = float(row["z_change"]), float(row["change"]), float(row["ref_mid"])
     return MarketEvent(
         ts=market.now,
         topic=Topic.MARKET_DELTA,
-        subject=instrument,
-        message=f"{instrument} moved by {change:+.6g} to {mid:.6g}, {z:+.1f} standard deviations of its changes.",
+        subject=instrument.id,
+        message=f"Moved by {change:+,.{decimals}f} to {mid:,.{decimals}f}, {z:+.1f} of its standard deviations.",
         data={
             "kind": "move",
             "change": change,
@@ -100,7 +110,7 @@ def _move(market: MarketState, row: np.void) -> MarketEvent:
 
 
 def _crossing(market: MarketState, code: int) -> MarketEvent:
-    instrument = market.catalog.instruments[code].id
+    instrument = market.catalog.instruments[code]
     best = market.best[code]
     data: dict[str, Json] = {"kind": "crossed", "crossed": bool(best["crossed"])}
     if best["crossed"]:
@@ -112,9 +122,9 @@ def _crossing(market: MarketState, code: int) -> MarketEvent:
             "ask_venue": venues[best["ask_venue"]].id,
         }
         message = (
-            f"{instrument} is crossed: bid {data['best_bid']:.6g} at {data['bid_venue']}"
-            f" above ask {data['best_ask']:.6g} at {data['ask_venue']}."
+            f"Crossed: bid {data['best_bid']:,.{instrument.decimals}f} at {data['bid_venue']}"
+            f" above ask {data['best_ask']:,.{instrument.decimals}f} at {data['ask_venue']}."
         )
     else:
-        message = f"{instrument} is crossed no longer."
-    return MarketEvent(ts=market.now, topic=Topic.MARKET_DELTA, subject=instrument, message=message, data=data)
+        message = "Crossed no longer."
+    return MarketEvent(ts=market.now, topic=Topic.MARKET_DELTA, subject=instrument.id, message=message, data=data)

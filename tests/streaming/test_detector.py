@@ -56,7 +56,7 @@ def test_a_far_move_is_told_with_its_figures_and_the_venues_it_rests_on() -> Non
         ts=NOW,
         topic=Topic.MARKET_DELTA,
         subject="C-USD",
-        message="C-USD moved by -0.5 to 101.5, -5.0 standard deviations of its changes.",
+        message="Moved by -0.50 to 101.50, -5.0 of its standard deviations.",
         data={
             "kind": "move",
             "change": -0.5,
@@ -85,7 +85,7 @@ def test_an_instrument_is_quiet_for_a_while_and_others_are_not() -> None:
 
 
 def test_a_book_that_becomes_crossed_is_told_once_and_its_end_too() -> None:
-    detector = DeltaDetector(quiet_s=1.0)
+    detector = DeltaDetector(quiet_s=1.0, lasting_s=0.0)
     (start,) = detector(moment(0, crossed=[1]))
     assert start.data == {
         "kind": "crossed",
@@ -95,29 +95,41 @@ def test_a_book_that_becomes_crossed_is_told_once_and_its_end_too() -> None:
         "best_ask": 101.0,
         "ask_venue": "alpha",
     }
-    assert start.message == "B-USD is crossed: bid 102 at beta above ask 101 at alpha."
+    assert start.message == "Crossed: bid 102.00 at beta above ask 101.00 at alpha."
     assert detector(moment(1, crossed=[1])) == []
     (end,) = detector(moment(2))
     assert (end.subject, end.data, end.message) == (
         "B-USD",
         {"kind": "crossed", "crossed": False},
-        "B-USD is crossed no longer.",
+        "Crossed no longer.",
     )
 
 
-def test_a_book_that_flickers_is_told_when_the_quiet_is_over_as_it_stands_then() -> None:
-    detector = DeltaDetector(quiet_s=10.0)
-    crossed = [True, False, True, False, True, False, False, False, False, False, False, False]
-    events = [(at, told(detector(moment(at, crossed=[0] if now else [])))) for at, now in enumerate(crossed)]
-    assert [(at, them) for at, them in events if them] == [(0, [("A-USD", True)]), (10, [("A-USD", False)])]
+def crossings(detector: DeltaDetector, crossed: str) -> list[tuple[int, object]]:
+    """When it was told that a book is crossed (x) and no longer, a cycle a second."""
+    events = [(at, told(detector(moment(at, crossed=[0] if now == "x" else [])))) for at, now in enumerate(crossed)]
+    return [(at, one) for at, them in events for _, one in them]
+
+
+def test_a_book_that_flickers_is_no_news() -> None:
+    assert crossings(DeltaDetector(lasting_s=2.0), "x.x.xx.x.xx..") == []
+    assert crossings(DeltaDetector(lasting_s=0.0, quiet_s=0.0), "x.x")  # a planted detector that does not wait tells
+
+
+def test_a_crossing_is_told_when_it_has_lasted_and_its_end_at_once() -> None:
+    assert crossings(DeltaDetector(lasting_s=2.0), ".xxxxx.") == [(3, True), (6, False)]
+
+
+def test_the_next_crossing_is_told_when_the_quiet_is_over() -> None:
+    assert crossings(DeltaDetector(lasting_s=1.0, quiet_s=6.0), "xx.xxxxxxx") == [(1, True), (2, False), (7, True)]
 
 
 def test_a_move_and_a_crossing_of_one_instrument_do_not_hush_each_other() -> None:
-    assert told(DeltaDetector()(moment(0, {0: 5.0}, [0]))) == [("A-USD", 5.0), ("A-USD", True)]
+    assert told(DeltaDetector(lasting_s=0.0)(moment(0, {0: 5.0}, [0]))) == [("A-USD", 5.0), ("A-USD", True)]
 
 
 def test_a_catalogue_may_grow() -> None:
-    detector = DeltaDetector()
+    detector = DeltaDetector(lasting_s=0.0)
     small = moment(0, {0: 5.0})
     small = replace(small, market=replace(small.market, best=small.market.best[:1], book=small.market.book[:1]))
     assert told(detector(small)) == [("A-USD", 5.0)]
@@ -131,10 +143,11 @@ Z = st.dictionaries(st.integers(0, 2), st.floats(-9, 9), max_size=3)
 def test_the_events_are_those_of_the_rule_read_row_by_row(
     cycles: list[tuple[float, dict[int, float], set[int]]],
 ) -> None:
-    detector, at = DeltaDetector(z_min=4.0, quiet_s=10.0), 0.0
+    detector, at = DeltaDetector(z_min=4.0, quiet_s=10.0, lasting_s=5.0), 0.0
     moved: dict[int, int] = {}
-    flipped: dict[int, int] = {}
-    state = dict.fromkeys(range(3), False)
+    said: dict[int, int] = {}
+    since: dict[int, int] = {}
+    open_: set[int] = set()
     for wait, z, crossed in cycles:
         at += wait
         delta = moment(at, z, sorted(crossed))
@@ -143,10 +156,17 @@ def test_the_events_are_those_of_the_rule_read_row_by_row(
             if abs(z[code]) >= 4.0 and (code not in moved or now - moved[code] >= 10 * SECOND):
                 moved[code] = now
                 expected.append((NAMES[code], z[code]))
+        since = {code: since.get(code, now) for code in crossed}
         for code in range(3):
-            if (code in crossed) != state[code] and (code not in flipped or now - flipped[code] >= 10 * SECOND):
-                flipped[code], state[code] = now, code in crossed
-                expected.append((NAMES[code], code in crossed))
+            if code in open_ and code not in crossed:
+                open_.discard(code)
+                expected.append((NAMES[code], False))
+                continue
+            lasting = code in crossed and code not in open_ and now - since[code] >= 5 * SECOND
+            if lasting and (code not in said or now - said[code] >= 10 * SECOND):
+                said[code] = now
+                open_.add(code)
+                expected.append((NAMES[code], True))
         assert told(detector(delta)) == expected
 
 
@@ -176,6 +196,7 @@ def test_it_finds_a_jump_in_the_stream_itself() -> None:
         ({"z_min": math.nan}, "z_min must be > 0"),
         ({"quiet_s": -1.0}, "quiet_s must be >= 0 seconds, was -1.0"),
         ({"quiet_s": math.inf}, "quiet_s must be >= 0"),
+        ({"lasting_s": math.nan}, "lasting_s must be >= 0"),
     ],
 )
 def test_a_knob_out_of_range_is_refused(wrong: dict[str, float], complaint: str) -> None:

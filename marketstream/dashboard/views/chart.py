@@ -117,6 +117,8 @@ class PriceChart:
             palette.use(line.glyph, venue_token(slot), "line_color")
         fair = fig.line("t", "fair", source=self._source, line_width=2)
         palette.use(fair.glyph, "ink", "line_color")
+        # The price axis fits what is drawn so far; marks, which come later, have an axis of their own.
+        fig.y_range.renderers = list(fig.renderers)
         return fig
 
 

@@ -15,6 +15,7 @@ from marketstream.dashboard.views.failovers import FailoversCard
 from marketstream.dashboard.views.providers import ProvidersCard
 from marketstream.dashboard.views.view import Context, Fence, Moment
 from marketstream.engine import EngineStatus
+from marketstream.market.events import Topic
 
 
 class HealthView:
@@ -110,9 +111,9 @@ class RefusedCard:
 
 
 class EngineEventsCard:
-    """The newest events of every feed and of the engine."""
+    """The newest events of the feeds and of the program; those of instruments are in the Events tab."""
 
-    title = "All events"
+    title = "Feeds and program"
 
     def __init__(self, context: Context) -> None:
         self._engine = context.engine
@@ -122,7 +123,9 @@ class EngineEventsCard:
 
     def refresh(self, moment: Moment) -> None:
         """Bring the list up to `moment`."""
-        events = [e for e in self._engine.events if e.ts <= max(moment.snapshot.now, moment.status.now)][-14:][::-1]
+        until = max(moment.snapshot.now, moment.status.now)
+        news = [e for e in self._engine.events if e.ts <= until and e.topic is not Topic.MARKET_DELTA]
+        events = news[-14:][::-1]
         rows = join(
             markup(
                 '<tr><td class="muted when">{when}</td><td><b>{who}</b></td><td class="wrap">{what}</td></tr>',

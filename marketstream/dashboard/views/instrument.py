@@ -13,6 +13,7 @@ from marketstream.dashboard.views.chart import PriceChart
 from marketstream.dashboard.views.distribution import histogram, histogram_pane
 from marketstream.dashboard.views.market_rows import change_over, state_dot
 from marketstream.dashboard.views.view import Context, Moment
+from marketstream.market.events import Topic
 from marketstream.market.instruments import Instrument, Kind
 from marketstream.market.quotes import QuoteState
 
@@ -124,7 +125,7 @@ class QuotesCard:
             '<tr class="{dim}"><td title="{name}: {words}"><span class="dot dot-{dot}" role="img" '
             'aria-label="{words}"></span> <b>{place}</b></td><td class="num">{bid}</td><td class="num">{ask}</td>'
             '<td class="num">{size}</td><td class="num"><span class="{late}">{age}</span></td>'
-            '<td class="num">{gap}</td><td>{source}</td></tr>',
+            '<td class="num">{gap}</td><td class="source" title="{source}">{source}</td></tr>',
             dim="" if live else "dim",
             name=place.name,
             words=words,
@@ -141,12 +142,13 @@ class QuotesCard:
 
 
 class EventsCard:
-    """What happened in the last 15 minutes."""
+    """What happened to the selected instrument and to the feeds in the last 15 minutes."""
 
     title = "Events"
 
     def __init__(self, context: Context) -> None:
         self._engine = context.engine
+        self._choices = context.choices
         self._body = text.pane()
         self._card = Card("Events", "last 15 min, UTC", self._body)
         self.view = self._card.view
@@ -154,7 +156,13 @@ class EventsCard:
     def refresh(self, moment: Moment) -> None:
         """Bring the list up to `moment`, newest first."""
         now = moment.snapshot.now
-        recent = [e for e in self._engine.events if now - EVENT_WINDOW_NS <= e.ts <= now][-6:][::-1]
+        chosen = self._choices.instrument
+        recent = [
+            event
+            for event in self._engine.events
+            if now - EVENT_WINDOW_NS <= event.ts <= now
+            and (event.topic is not Topic.MARKET_DELTA or event.subject == chosen)
+        ][-6:][::-1]
         self._card.head("last 15 min, UTC", f"{len(recent)} newest" if recent else "")
         rows = join(
             markup(
