@@ -25,9 +25,19 @@ QUICK = "-c fsync=off -c full_page_writes=off -c max_connections=50"
 class PostgresServer:
     """One running server with one database, `store`, that tests use one after the other."""
 
-    def __init__(self, port: int, password: str) -> None:
+    def __init__(self, port: int, password: str, start: list[str], stop: list[str]) -> None:
         self.port = port
         self.password = password
+        self._start = start
+        self._stop = stop
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        _run(self._start)
+
+    def crash(self) -> None:
+        """End it at once, without a word to its clients; the next start recovers from its log."""
+        _run(self._stop)
 
     @property
     def url(self) -> str:
@@ -74,19 +84,25 @@ def running_server() -> Iterator[PostgresServer]:
     # Not under pytest's own folder, which only its owner may enter: PostgreSQL refuses to run as root.
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
     as_user = _as_user(folder)
-    password = secrets.token_hex(16)
-    server = PostgresServer(_free_port(), password)
+    password, port = secrets.token_hex(16), _free_port()
     (folder / "password").write_text(password)
     (folder / "password").chmod(0o644)
-    data, log = str(folder / "data"), str(folder / "log")
-    options = f"-c listen_addresses=127.0.0.1 -p {server.port} -c unix_socket_directories='' {QUICK}"
+    data = str(folder / "data")
+    options = f"-c listen_addresses=127.0.0.1 -p {port} -c unix_socket_directories='' {QUICK}"
     make = [initdb, "-D", data, "-U", "postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"]
+    control = [*as_user, pg_ctl, "-D", data, "-w"]
+    server = PostgresServer(
+        port,
+        password,
+        [*control, "-l", str(folder / "log"), "-o", options, "start"],
+        [*control, "-m", "immediate", "stop"],
+    )
     try:
         _run([*as_user, *make, f"--pwfile={folder / 'password'}"])
-        _run([*as_user, pg_ctl, "-D", data, "-l", log, "-w", "-o", options, "start"])
+        server.start()
         server.execute("CREATE DATABASE store", "postgres")
         yield server
-        _run([*as_user, pg_ctl, "-D", data, "-w", "-m", "immediate", "stop"])
+        server.crash()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -33,9 +33,11 @@ class Address:
     path: Path | None = None
 
     def hide_password(self, text: str) -> str:
-        """Return `text` without the password, for messages of drivers."""
-        password = self.url.password
-        return text.replace(password, "***") if password else text
+        """Return `text` without any password of the URL, for messages of drivers."""
+        for secret in (self.url.password, self.url.query.get("password"), self.url.query.get("sslpassword")):
+            if isinstance(secret, str) and secret:
+                text = text.replace(secret, "***")
+        return text
 
     def size_bytes(self) -> int | None:
         """Return the size of the file and its write-ahead log; None where there is no file."""
@@ -79,7 +81,8 @@ def _server(url: str) -> Address:
         raise ConfigurationError(f"the URL of the store cannot be read; it must be {_RIGHT}") from None
     if not parsed.database or not (parsed.host or "host" in parsed.query):
         raise ConfigurationError("the URL of the store must name host and database: postgresql://user@host/database")
-    host = parsed.host or str(parsed.query["host"])
+    hosts = parsed.host or parsed.query["host"]
+    host = hosts if isinstance(hosts, str) else ",".join(hosts)
     port = f":{parsed.port}" if parsed.port else ""
     return Address(
         kind=StoreKind.POSTGRESQL,

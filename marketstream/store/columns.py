@@ -16,6 +16,8 @@ MAX_INT = 2**63 - 1
 """Largest whole number that both databases keep."""
 MAX_DEPTH = 32
 """Levels of lists and mappings within one value."""
+MAX_KEY_LENGTH = 500
+"""Characters of a text that is searched by: an index of PostgreSQL takes 2,700 bytes."""
 
 
 class Words(sa.types.TypeDecorator[str]):
@@ -70,6 +72,13 @@ def finite(value: float, what: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise InvalidInputError(f"{what} must be a finite number, was {_short(value)}")
     return float(value)
+
+
+def short(value: str, what: str) -> str:
+    """Return `value`; InvalidInputError when it is too long to be searched by."""
+    if len(value) > MAX_KEY_LENGTH:
+        raise InvalidInputError(f"{what} must have at most {MAX_KEY_LENGTH} characters, had {len(value)}")
+    return value
 
 
 def plain(value: object, what: str, depth: int = 0) -> Json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -65,7 +66,7 @@ class Database:
     def judge(self, error: SQLAlchemyError) -> MarketStreamError:
         """Return an error of the database as one of ours: worth another try, or not."""
         text = self.address.hide_password(_first_line(error))
-        if isinstance(error, OperationalError | InterfaceError) or _connection_lost(error):
+        if _may_pass(error):
             return TransientError(f"the store at {self.address.location} is not available now: {text}")
         return PermanentError(f"the store at {self.address.location} refused: {text}")
 
@@ -120,8 +121,15 @@ def _keep_commits(connection: Any, _: object) -> None:
     connection.commit()
 
 
-def _connection_lost(error: SQLAlchemyError) -> bool:
-    return isinstance(error, DBAPIError) and error.connection_invalidated
+def _may_pass(error: SQLAlchemyError) -> bool:
+    if not isinstance(error, DBAPIError):
+        return False
+    if error.connection_invalidated or isinstance(error, InterfaceError):
+        return True
+    # Both drivers also call statements operational errors that fail the same way each time.
+    wrong = getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
+    too_much = (getattr(error.orig, "sqlstate", None) or "").startswith("54")  # beyond a limit of the server
+    return isinstance(error, OperationalError) and not wrong and not too_much
 
 
 def _first_line(error: SQLAlchemyError) -> str:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from marketstream.errors import NotFoundError
+from marketstream.errors import InvalidInputError, NotFoundError
 from marketstream.market.events import MarketEvent, Topic
 from marketstream.market.handling import DeadLetter, DeadLetterStatus
 from marketstream.market.rationale import Rationale, RationaleKind, RationaleStatus
@@ -101,15 +101,16 @@ def rationales(
     if status is not None:
         conditions.append(RATIONALES.c.status == status.value)
     texts = _newest(RATIONALES, conditions, page)
-    return _page(connection, texts, page, lambda row: Rationale.from_json(row["record"]))
+    return _page(connection, texts, page, _text)
 
 
 def rationale(connection: sa.Connection, rationale_id: str) -> Rationale:
     """Return a text; NotFoundError when there is none."""
     row = _one(connection, sa.select(RATIONALES.c.record).where(RATIONALES.c.id == rationale_id))
-    if row is None:
+    text = None if row is None else _text(row)
+    if text is None:
         raise NotFoundError(f"no rationale {rationale_id!r}")
-    return Rationale.from_json(row["record"])
+    return text
 
 
 def feedback(connection: sa.Connection, rationale_id: str) -> tuple[Feedback, ...]:
@@ -188,6 +189,14 @@ def _event(row: Mapping[Any, Any]) -> MarketEvent | None:
         data=row["data"],
         id=row["event_id"],
     )
+
+
+def _text(row: Mapping[Any, Any]) -> Rationale | None:
+    try:
+        return Rationale.from_json(row["record"])
+    except InvalidInputError:
+        # A newer program wrote it, with words that this one does not know.
+        return None
 
 
 def _dead_letter(row: Mapping[Any, Any]) -> DeadLetter:

@@ -162,7 +162,7 @@ class Store:
         For handlers whose effect lies outside: who is told that an event is not new must not repeat its effect.
         """
         now = self._clock.now_ns()
-        marks = [{"handler": handler, "event_id": event_id, "at": now} for event_id in dict.fromkeys(event_ids)]
+        marks = [rows.handled_row(handler, event_id, now) for event_id in dict.fromkeys(event_ids)]
         if not marks:
             return frozenset()
         statement = self._now().statements.mark_handled

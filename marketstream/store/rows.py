@@ -10,7 +10,7 @@ from marketstream.market.events import MarketEvent, Topic
 from marketstream.market.handling import DeadLetter
 from marketstream.market.rationale import Rationale
 from marketstream.market.records import Feedback, ProviderConfig, StoredAnswer
-from marketstream.store.columns import finite, plain_mapping, whole
+from marketstream.store.columns import finite, plain_mapping, short, whole
 
 RECORD = "record"
 """Key under which the data of an event names the table that keeps what it told of."""
@@ -29,10 +29,10 @@ def event_row(event: MarketEvent) -> dict[str, object]:
     else:
         data = plain_mapping(event.data, f"data of event {event.id!r}")
     return {
-        "event_id": event.id,
+        "event_id": short(event.id, "id of an event"),
         "ts": whole(event.ts, "ts of an event"),
         "topic": event.topic.value,
-        "subject": event.subject,
+        "subject": short(event.subject, "subject of an event"),
         "message": event.message,
         "data": data,
     }
@@ -74,7 +74,7 @@ def rationale_row(event: MarketEvent) -> dict[str, object]:
     """
     text = Rationale.from_json(_carried(event))
     return {
-        "id": text.id,
+        "id": short(text.id, "id of a text"),
         "event_id": event.id,
         "kind": text.kind.value,
         "subject": text.subject,
@@ -87,7 +87,7 @@ def rationale_row(event: MarketEvent) -> dict[str, object]:
 def provider_row(config: ProviderConfig) -> dict[str, object]:
     """Return the row of a configuration."""
     return {
-        "name": config.name,
+        "name": short(config.name, "name of a provider"),
         "kind": config.kind,
         "options": None if config.options is None else plain_mapping(config.options, f"options of {config.name!r}"),
         "enabled": config.enabled,
@@ -100,7 +100,7 @@ def provider_row(config: ProviderConfig) -> dict[str, object]:
 def dead_letter_row(letter: DeadLetter) -> dict[str, object]:
     """Return the row of a dead letter."""
     return {
-        "id": letter.id,
+        "id": short(letter.id, "id of a dead letter"),
         "handler": letter.handler,
         "event_id": letter.event_id,
         "topic": letter.topic,
@@ -128,12 +128,21 @@ def feedback_row(feedback: Feedback) -> dict[str, object]:
 def answer_row(answer: StoredAnswer) -> dict[str, object]:
     """Return the row of a remembered answer."""
     return {
-        "key": answer.key,
+        "key": short(answer.key, "key of an answer"),
         "fingerprint": answer.fingerprint,
         "status": whole(answer.status, "status"),
         "headers": plain_mapping(answer.headers, "headers"),
         "body": answer.body,
         "at": whole(answer.at, "at"),
+    }
+
+
+def handled_row(handler: str, event_id: str, at: int) -> dict[str, object]:
+    """Return the mark that a handler has dealt with an event at a moment (UTC ns)."""
+    return {
+        "handler": short(handler, "name of a handler"),
+        "event_id": short(event_id, "id of an event"),
+        "at": whole(at, "at"),
     }
 
 

@@ -1,6 +1,6 @@
 """A process to be killed: hands events to a store and prints what was acknowledged; see test_store_kills.py.
 
-Arguments: file, first event, number of events, point and occurrence to stop at (`-` for none), planted bug.
+Arguments: URL of the store, number of events, point and occurrence to stop at (`-` for none), planted bug.
 """
 
 from __future__ import annotations
@@ -72,9 +72,9 @@ def told(n: int, bug: str) -> MarketEvent:
     return replace(found, id=f"{found.id}-{os.getpid()}") if bug == "no-dedupe" else found
 
 
-async def run(path: Path, numbers: range, point: str, occurrence: int, bug: str) -> None:
+async def run(url: str, count: int, point: str, occurrence: int, bug: str) -> None:
     probe = StopAt(asyncio.get_running_loop(), point, occurrence)
-    store = Store(f"sqlite:///{path}", clock=SystemClock(), data_dir=path.parent, probe=probe)
+    store = Store(url, clock=SystemClock(), data_dir=Path(), probe=probe)
     await store.open()
 
     async def hand_in(some: range) -> None:
@@ -83,8 +83,8 @@ async def run(path: Path, numbers: range, point: str, occurrence: int, bug: str)
             say(f"ack {n}")
 
     async def lane(first: int) -> None:
-        for start in range(numbers.start + first * PER_CALL, numbers.stop, 3 * PER_CALL):
-            await hand_in(range(start, min(start + PER_CALL, numbers.stop)))
+        for start in range(first * PER_CALL, count, 3 * PER_CALL):
+            await hand_in(range(start, min(start + PER_CALL, count)))
 
     # Three lanes share groups.
     await asyncio.gather(*(lane(first) for first in range(3)))
@@ -94,11 +94,10 @@ async def run(path: Path, numbers: range, point: str, occurrence: int, bug: str)
 
 def main() -> None:
     """Run as the arguments say."""
-    path, first, count, point, occurrence, bug = sys.argv[1:]
+    url, count, point, occurrence, bug = sys.argv[1:]
     if bug == "ack-first":
         marketstream.store.opened.Writer = AckFirst  # type: ignore[misc, attr-defined]
-    numbers = range(int(first), int(first) + int(count))
-    asyncio.run(run(Path(path), numbers, point, int(occurrence), bug))
+    asyncio.run(run(url, int(count), point, int(occurrence), bug))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ CANARY = "s3cr3t-c4n4ry"
         ("postgresql://user@db.example/market", StoreKind.POSTGRESQL, "db.example/market"),
         ("postgresql://u:p@db.example:6432/market?sslmode=require", StoreKind.POSTGRESQL, "db.example:6432/market"),
         ("postgresql://u:p@/market?host=/run/postgresql", StoreKind.POSTGRESQL, "/run/postgresql/market"),
+        ("postgresql://u@/market?host=a:1&host=b:2", StoreKind.POSTGRESQL, "a:1,b:2/market"),
     ],
 )
 def test_each_kind_of_url_is_read(tmp_path: Path, url: str, kind: StoreKind, location: str) -> None:
@@ -65,6 +66,13 @@ def test_a_url_that_is_none_is_refused_and_it_is_said_what_is_right(tmp_path: Pa
 def test_a_password_is_in_no_repr_and_no_status(tmp_path: Path) -> None:
     store = Store(f"postgresql://user:{CANARY}@127.0.0.1:1/db", clock=ManualClock(), data_dir=tmp_path)
     assert CANARY not in f"{store!r}{store.status()}{store._address!r}"
+
+
+@pytest.mark.parametrize("url", [f"postgresql://u:{CANARY}@h/d", f"postgresql://u@h/d?password={CANARY}"])
+def test_a_password_is_hidden_in_what_others_say_wherever_it_stood(tmp_path: Path, url: str) -> None:
+    address = read_address(url, tmp_path)
+    assert address.hide_password(f"no entry for {CANARY}") == "no entry for ***"
+    assert CANARY not in f"{address!r}{address.location}"
 
 
 async def test_a_server_that_cannot_be_reached_is_said_without_the_password(tmp_path: Path) -> None:

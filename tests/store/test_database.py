@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import random
+import string
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -186,3 +188,32 @@ def test_the_driver_of_postgresql_is_asked_for_where_it_is_missing(
     monkeypatch.setattr(sa, "create_engine", missing)
     with pytest.raises(ConfigurationError, match=r"pip install 'marketstream\[postgresql\]'"):
         Database(read_address("postgresql://u@h/db", tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("statement", "kind"),
+    [
+        ("SELECT * FROM nowhere", PermanentError),
+        ("INSERT INTO t VALUES (NULL)", PermanentError),
+        ("SELEC", PermanentError),
+    ],
+)
+@pytest.mark.parametrize("which", ["file", "server"])
+def test_a_statement_that_fails_the_same_way_each_time_is_not_worth_another_try(
+    request: pytest.FixtureRequest, which: str, statement: str, kind: type[Exception]
+) -> None:
+    database: Database = request.getfixturevalue(which)
+    with database.writing() as connection:
+        connection.exec_driver_sql("CREATE TABLE t (x INTEGER NOT NULL)")
+    with pytest.raises(sa.exc.DBAPIError) as caught, database.writing() as connection:
+        connection.exec_driver_sql(statement)
+    assert type(database.judge(caught.value)) is kind
+
+
+def test_a_text_that_is_too_long_for_an_index_is_not_worth_another_try(server: Database) -> None:
+    noise = "".join(random.Random(7).choices(string.printable.strip(), k=20_000))  # does not compress
+    with server.writing() as connection:
+        connection.exec_driver_sql("CREATE TABLE t (x TEXT UNIQUE)")
+    with pytest.raises(sa.exc.DBAPIError, match="index row") as caught, server.writing() as connection:
+        connection.execute(sa.text("INSERT INTO t VALUES (:x)"), {"x": noise})
+    assert isinstance(server.judge(caught.value), PermanentError)

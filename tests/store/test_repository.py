@@ -83,6 +83,12 @@ async def test_data_that_no_database_keeps_are_refused(store: Store, value: obje
         await store.handle([event(1, value=value)])
 
 
+async def test_a_subject_that_is_too_long_to_be_searched_by_is_refused(store: Store) -> None:
+    await store.handle([event(1, subject="\u20ac" * 500)])
+    with pytest.raises(InvalidInputError, match="subject of an event must have at most 500 characters, had 501"):
+        await store.handle([event(2, subject="x" * 501)])
+
+
 async def test_endless_data_are_refused(store: Store) -> None:
     endless: dict[str, object] = {}
     endless["more"] = endless
