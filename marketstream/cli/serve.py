@@ -68,10 +68,10 @@ async def _serve_until_told(settings: Settings, chosen: argparse.Namespace) -> i
     from marketstream.dashboard.server import dashboard_server
 
     engine = _make_engine(settings, chosen)
-    recorder = None if chosen.record is None else make_recorder(engine, chosen.record)
     api = api_server(create_app(engine), settings.host, settings.api_port)
     # Both ports are taken before the engine starts: a port that is not free is said at once.
     with listening_socket(settings.host, settings.api_port) as api_socket:
+        recorder = None if chosen.record is None else make_recorder(engine, chosen.record)
         dashboard = dashboard_server(engine, settings.host, settings.dashboard_port)
         # After Panel's server was made, which installs a handler of its own that stops the loop under our feet.
         told = asyncio.create_task(stop_on_signal().wait(), name="stop-signal")
