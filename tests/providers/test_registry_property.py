@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from provider_fakes import Desk, QueueProvider
 
 from marketstream.market.events import ProviderStatus
 from marketstream.market.quotes import QuoteState
+from marketstream.providers.changes import ChangeKind
+from marketstream.providers.registry import ProviderRegistry
 from marketstream.providers.registry_entry import Entry
 from marketstream.providers.trust import Trust
 
@@ -26,6 +29,7 @@ STEPS = settings(
     max_examples=int(os.environ.get("MARKETSTREAM_FUZZ", "60")),
     stateful_step_count=40,
     deadline=None,
+    derandomize="MARKETSTREAM_FUZZ" not in os.environ,
     suppress_health_check=list(HealthCheck),
 )
 # To see that a planted bug is caught, the first failing course is enough; nobody reads it.
@@ -33,12 +37,16 @@ CAUGHT = settings(STEPS, max_examples=200, phases=[Phase.generate], derandomize=
 
 
 class Course(RuleBasedStateMachine):
-    """Seconds pass; feeds quote or are silent, fail for good, are switched off and on, removed and added."""
+    """Seconds pass; feeds quote or are silent, fail for good, are switched off and on, removed and added.
+
+    A second registry gets the same rows and only carries out the changes of the first: it must let out the same.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.desk = Desk(failback_after_s=float(FAILBACK_S))
+        self.twin = Desk()
         self.feeds: dict[str, QueueProvider] = {}
         # The model: the order, who is enabled, the second of the last quote, since when each has been well
         self.order: list[str] = []
@@ -77,7 +85,9 @@ class Course(RuleBasedStateMachine):
                 for instrument in LISTS[name]:
                     self.feeds[name].enqueue(now + 500_000_000, instrument=instrument)
             holders = dict(self.held)
+            self.follow()
             rows = self.desk.drain(1.0)
+            assert columns(self.twin.drain(1.0)) == columns(rows), "the changes do not say all that was decided"
             self.second += 1
             self.check_rows(rows, holders)
             for name in talkative & self.feeds.keys():
@@ -90,6 +100,20 @@ class Course(RuleBasedStateMachine):
                 self.status[name] = report.status
                 self.note_health(name)
             self.settle()
+
+    def follow(self) -> None:
+        # What the drain itself would settle comes before it, as the changes of a recording do.
+        self.desk.registry.trusted("X", "kraken")
+        for change in self.desk.changes:
+            if change.kind is ChangeKind.ADDED:
+                name = change.provider
+                self.twin.registry.add(QueueProvider(name, self.twin.clock, LISTS[name]))
+            self.twin.registry.enact(change)
+        self.desk.changes.clear()
+        for name, feed in self.feeds.items():
+            twin = self.twin.registry.get(name)
+            assert isinstance(twin, QueueProvider)
+            twin.queue = [row.copy() for row in feed.queue] if self.desk.registry.is_enabled(name) else []
 
     def check_rows(self, rows: np.ndarray, holders: dict[str, str | None]) -> None:
         catalog = self.desk.registry.catalog
@@ -178,6 +202,10 @@ class Course(RuleBasedStateMachine):
         assert found == {i: self.held[i] for i in found}, f"at second {self.second}, {self.status}"
 
 
+def columns(rows: np.ndarray) -> list[bytes]:
+    return [np.ascontiguousarray(rows[name]).tobytes() for name in rows.dtype.names or ()]
+
+
 ABLE = (ProviderStatus.RUNNING, ProviderStatus.READY, ProviderStatus.DEGRADED)
 
 
@@ -212,6 +240,15 @@ def test_the_machine_catches_a_wrong_judgement(planted: Any, monkeypatch: pytest
 def test_the_machine_catches_rows_of_the_untrusted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Entry, "passed", lambda entry, rows: rows)
     with pytest.raises(AssertionError, match="spoke for"):
+        run_state_machine_as_test(Course, settings=CAUGHT)
+
+
+def test_the_machine_catches_a_change_that_leaves_rows_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    enact = ProviderRegistry.enact
+    monkeypatch.setattr(
+        ProviderRegistry, "enact", lambda registry, change: enact(registry, replace(change, rows=change.rows[:0]))
+    )
+    with pytest.raises(AssertionError, match="do not say all"):
         run_state_machine_as_test(Course, settings=CAUGHT)
 
 
