@@ -65,6 +65,13 @@ class Source:
             last = self._listen(worker)
             assert last == f"stop {point}", f"the worker did not come to {point} number {occurrence}: {last!r}"
 
+    def killed_in_replay(self, point: str) -> None:
+        """Let a worker that is cured replay the dead letters, and kill it where it first passes `point`."""
+        with self._worker(point=point, occurrence=1, cured=True) as worker:
+            _tell(worker, ["replay"])
+            last = self._listen(worker)
+            assert last == f"stop {point}", f"the worker did not come to {point} in its replay: {last!r}"
+
     def finish(self) -> None:
         """Deliver what is left to a worker that nobody kills, then let one that is cured replay the dead letters."""
         for cured in (False, True):

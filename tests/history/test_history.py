@@ -47,6 +47,15 @@ def test_a_killed_worker_loses_and_doubles_nothing(tmp_path: Path, part: int) ->
     check_end(source)
 
 
+@pytest.mark.parametrize("point", ["ledger_after_commit", "before_commit"])
+def test_a_dead_letter_whose_replay_was_killed_waits_for_the_next(tmp_path: Path, point: str) -> None:
+    source = Source(tmp_path, per_round=PER_ROUND)
+    check_kills(source, [("letter_after_ack", 1)])
+    source.killed_in_replay(point)
+    assert complaints(source) == []
+    check_end(source)
+
+
 def test_the_plan_stops_at_every_point() -> None:
     assert {point for part in PARTS for point, _ in part} == set(POINTS)
     assert sum(map(len, PARTS)) == 20
