@@ -1,0 +1,102 @@
+"""The commands record and replay: options, what they print, exit codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from marketstream.cli import main, parser
+from marketstream.cli.record import make_recorder
+from marketstream.cli.tape import moment
+from marketstream.clock import ManualClock
+from marketstream.engine import Engine
+from marketstream.errors import ConfigurationError, InvalidInputError
+from marketstream.settings import load_settings
+
+SECOND = 1_000_000_000
+NEW_YEAR = 1_767_225_600 * SECOND
+
+
+@pytest.fixture
+def quotes(tmp_path: Path) -> Path:
+    path = tmp_path / "quotes.csv"
+    lines = [f"{t},{v},{c},{100 + t},{101 + t}" for t in range(20) for v, c in (("a", "X/USD"), ("b", "X/USDT"))]
+    path.write_text("when,venue,instrument,bid,ask\n" + "\n".join(lines) + "\n21,a,X/USD,9,8\n")
+    return path
+
+
+def test_a_file_of_quotes_is_played_and_its_figures_are_printed(
+    quotes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["replay", str(quotes), "--speed", "max", "--map", "ts=when"]) == 0
+    said = capsys.readouterr()
+    assert "note: X-USDT read as X-USD" in said.out
+    assert "40 good quotes of 2 venues; refused: 1 crossed" in said.out
+    assert "X-USD: fair value 119.5 from 2 venues at 1970-01-01T00:00:20Z" in said.out
+    assert "digest " in said.out and "as recorded" not in said.out
+    assert "100%" in said.err
+
+
+def test_from_to_and_kept_currencies_count(quotes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["--map", "ts=when", "--from", "5", "--to", "1970-01-01T00:00:09Z", "--keep-currencies", "--speed", "max"]
+    assert main(["replay", str(quotes), *given]) == 0
+    said = capsys.readouterr().out
+    assert "10 cycles and 20 good quotes" in said and "X-USDT: fair value 109.5 from 1 venue at" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--speed", "fast"], "speed must be a number > 0 or max, was 'fast'"),
+        (["--map", "when"], "--map takes NAME=NAME, was 'when'"),
+        (["--alias", "X/USD="], "--alias takes NAME=NAME"),
+        (["--map", "ts=when", "--from", "noon"], "a time is written 2026-01-01T12:00:00Z or as seconds, was 'noon'"),
+        (["--map", "ts=when", "--from", "9", "--to", "8"], "--from 9 is after --to 8"),
+        ([], "no column for 'ts'"),
+    ],
+)
+def test_what_cannot_be_used_is_said(
+    quotes: Path, capsys: pytest.CaptureFixture[str], options: list[str], words: str
+) -> None:
+    assert main(["replay", str(quotes), *options]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_time_is_iso_text_or_seconds_from_the_begin() -> None:
+    assert moment("2.5", NEW_YEAR) == NEW_YEAR + 2_500_000_000
+    assert moment("2026-01-01T01:00:00+01:00", 0) == moment("2026-01-01", 0) == NEW_YEAR
+    assert moment("2026-01-01T00:00:00.000001", 0) == NEW_YEAR + 1000
+    with pytest.raises(InvalidInputError, match="was 'inf'"):
+        moment("inf", 0)
+
+
+async def test_a_recording_goes_to_a_folder_or_to_a_file(tmp_path: Path) -> None:
+    for to, journal in ((tmp_path / "day", "day/2026-01-01T000000Z.msj"), (tmp_path / "x.msj", "x.msj")):
+        engine = Engine(load_settings(store_url="memory", warmup_s=0), clock=ManualClock())
+        recorder = make_recorder(engine, to)
+        await engine.run_for(0.5)
+        await recorder.close()
+        await engine.close()
+        assert recorder.path == tmp_path / journal and recorder.path.is_file()
+    assert (tmp_path / "day" / "quotes").is_dir() and (tmp_path / "x-quotes").is_dir()
+
+
+async def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    engine = Engine(load_settings(store_url="memory", warmup_s=0), clock=ManualClock())
+    with pytest.raises(ConfigurationError, match="cannot be written"):
+        make_recorder(engine, tmp_path / "file" / "day.msj")
+    await engine.close()
+
+
+def test_serving_takes_a_recording_or_makes_one(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["serve", "--record", str(tmp_path), "--replay", str(tmp_path)]) == 2
+    assert "choose one of them" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["record", "replay"])
+def test_the_help_tells_of_every_option(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parser().parse_args([command, "--help"])
+    assert "--speed" in (said := capsys.readouterr().out) or "--for" in said
