@@ -61,8 +61,8 @@ class EventBus:
     """Deliver events to subscribers, in the order of publishing for every topic.
 
     `publish` calls subscribers at once that are plain callables, one event after the other: an event published from
-    within such a call comes after the current one. They run on the publisher's thread and ought to be quick. Async
-    ones, and those that ask for a `capacity`, have a queue and a task of their own and delay nobody.
+    within such a call comes after the current one. They run on the thread of whoever publishes, and ought to be quick.
+    Async ones, and those that ask for a `capacity`, have a queue and a task of their own and delay nobody.
 
     A subscriber that raises stays subscribed and is counted. A control event (`MarketEvent.is_control`) is never
     dropped and never replaced by a newer one.
@@ -110,7 +110,7 @@ class EventBus:
             name: For stats and logs; the callable's own by default.
             capacity: Events that may wait for it; a plain callable with a capacity gets a queue too.
             policy: What becomes of the next event when that many wait.
-            key: Which events replace each other under CONFLATE; topic and subject by default.
+            key: Which events replace each other under CONFLATE, a pure function; topic and subject by default.
 
         Raises:
             InvalidInputError: The pattern is none, the capacity is below one, or a policy or key is given for a

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 import pytest
 from event_factory import CONTROL, SOFT, event, numbers, soft, turns
 
-from marketstream.clock import ManualClock
+from marketstream.clock import ManualClock, SystemClock
 from marketstream.errors import InvalidInputError, TransientError
 from marketstream.market.events import MarketEvent, Topic
 from marketstream.streaming.event_bus import EventBus
@@ -396,6 +396,25 @@ def test_threads_may_publish_and_each_keeps_its_order(clock: ManualClock) -> Non
     for name in "abcd":
         assert numbers(e for e in seen if e.subject == name) == list(range(2000))
     assert bus.stats().published == 8000 and bus.stats().subscriptions[1].waiting == 4000
+
+
+async def test_threads_may_publish_to_a_queue_that_is_being_emptied() -> None:
+    bus, seen = EventBus(SystemClock()), list[MarketEvent]()
+
+    async def hear(one: MarketEvent) -> None:
+        seen.append(one)
+        await asyncio.sleep(0)
+
+    def publish(name: str) -> None:
+        for n in range(1000):
+            bus.publish(event(n, subject=name))
+
+    bus.start()
+    bus.subscribe("#", hear)
+    await asyncio.gather(*(asyncio.to_thread(publish, name) for name in "abcd"))
+    await bus.stop(drain_s=15.0)
+    for name in "abcd":
+        assert numbers(e for e in seen if e.subject == name) == list(range(1000))
 
 
 async def test_a_thread_may_publish_and_subscribe_while_the_bus_runs(bus: EventBus) -> None:
