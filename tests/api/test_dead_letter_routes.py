@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
 import httpx2
 import pytest
+from mailer import Mailer
 
 from marketstream.engine import Engine
-from marketstream.errors import PermanentError
-from marketstream.market.events import MarketEvent
 
 HERE = "/streaming/dead-letters"
-
-
-class Mailer:
-    """An effect that fails until it is mended."""
-
-    def __init__(self) -> None:
-        self.mended = False
-        self.sent: list[str] = []
-
-    async def handle(self, events: Sequence[MarketEvent]) -> None:
-        if not self.mended:
-            raise PermanentError("no such mailbox")
-        self.sent += [event.message for event in events]
 
 
 @pytest.fixture
@@ -80,11 +65,11 @@ async def test_a_replay_that_goes_well_does_the_effect_once(live_client: httpx2.
     answer = await live_client.post(f"{path}/replay")
     assert answer.status_code == 200
     assert answer.json()["status"] == "replayed"
-    assert mailer.sent == ["Stream paused."]
+    assert [event.message for event in mailer.sent] == ["Stream paused."]
     again = await live_client.post(f"{path}/replay")
     assert again.status_code == 409
     assert "was replayed already" in again.json()["detail"]
-    assert mailer.sent == ["Stream paused."]
+    assert [event.message for event in mailer.sent] == ["Stream paused."]
 
 
 async def test_a_replay_that_fails_again_leaves_the_letter_waiting(

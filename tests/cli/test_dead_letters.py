@@ -5,40 +5,26 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 
 import pytest
+from mailer import Mailer
 
 from marketstream.api.app import create_app
 from marketstream.api.server import api_server
 from marketstream.cli import main
 from marketstream.clock import ManualClock
 from marketstream.engine import Engine
-from marketstream.errors import PermanentError
-from marketstream.market.events import MarketEvent
 from marketstream.settings import Settings
 
 Command = Callable[..., Awaitable[int]]
 
 
-class Mailer:
-    """An effect that fails until it is mended."""
-
-    def __init__(self) -> None:
-        self.mended = False
-        self.sent: list[str] = []
-
-    async def handle(self, events: Sequence[MarketEvent]) -> None:
-        if not self.mended:
-            raise PermanentError("no such\x1b[31mmailbox")
-        self.sent += [event.message for event in events]
-
-
 @pytest.fixture
 def mailer() -> Mailer:
-    return Mailer()
+    return Mailer("no such\x1b[31mmailbox")
 
 
 @pytest.fixture
@@ -118,7 +104,8 @@ async def test_all_are_replayed_in_the_order_in_which_they_failed(
 ) -> None:
     mailer.mended = True
     assert await command("replay", "--all") == 0
-    assert mailer.sent == ["Stream paused.", "Stream resumed.", "Stream paused."]
+    messages = [event.message for event in mailer.sent]
+    assert messages == ["Stream paused.", "Stream resumed.", "Stream paused."]
     capsys.readouterr()
     assert await command("replay", "--all") == 0
     assert capsys.readouterr().out == "no dead letter waits\n"

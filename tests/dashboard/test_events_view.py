@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 from drawn_pages import go_to, shown
+from mailer import Mailer
 
 from marketstream.dashboard.session import Session
 from marketstream.dashboard.views.dead_letters import DeadLettersCard
 from marketstream.dashboard.views.events import KINDS, AuditCard
 from marketstream.engine import Engine
-from marketstream.errors import PermanentError, TransientError
+from marketstream.errors import TransientError
 from marketstream.market.events import MarketEvent, Topic
 from marketstream.market.topics import TopicPattern
 
@@ -36,26 +37,13 @@ def letters(session: Session) -> DeadLettersCard:
     return session.views["Events"].letters  # type: ignore[attr-defined,no-any-return]
 
 
-class Ledger:
-    """A handler that refuses until it is mended."""
-
-    def __init__(self) -> None:
-        self.broken = True
-        self.done: list[str] = []
-
-    async def handle(self, events: Sequence[MarketEvent]) -> None:
-        if self.broken:
-            raise PermanentError("planted <b>fault</b>")
-        self.done += [event.id for event in events]
-
-
-async def broken_ledger(engine: Engine) -> Ledger:
-    ledger = Ledger()
-    engine.handlers.add_effect("ledger", ledger.handle, topics=("provider.#",))
+async def broken_mailer(engine: Engine) -> Mailer:
+    mailer = Mailer("planted <b>fault</b>")
+    engine.handlers.add_effect("mailer", mailer.handle, topics=("provider.#",))
     await engine.registry.disable("cedar")
     await engine.handlers.settle()
     await engine.store.flush()
-    return ledger
+    return mailer
 
 
 async def test_the_list_shows_what_the_store_keeps(engine: Engine, session: Session) -> None:
@@ -99,27 +87,27 @@ async def test_older_events_are_a_page_away_and_newest_comes_back(engine: Engine
 async def test_a_dead_letter_is_listed_with_its_reason_and_replayed_once_it_can_be(
     engine: Engine, session: Session
 ) -> None:
-    ledger = await broken_ledger(engine)
+    mailer = await broken_mailer(engine)
     go_to(session, "Events")
     words = await until(session, lambda words: "planted" in words)
     assert "PermanentError" in words and "<b>fault</b>" not in words
     (letter_id,) = letters(session).rows
     assert "failed again" in await letters(session).replay(letter_id)
-    ledger.broken = False
+    mailer.mended = True
     assert await letters(session).replay(letter_id) == "replayed"
-    assert len(ledger.done) == 1
+    assert len(mailer.sent) == 1
     await until(session, lambda words: "None waits" in words)
     assert "replayed already" in await letters(session).replay(letter_id)
 
 
 async def test_a_discarded_letter_leaves_the_list_and_does_nothing(engine: Engine, session: Session) -> None:
-    ledger = await broken_ledger(engine)
+    mailer = await broken_mailer(engine)
     go_to(session, "Events")
     await until(session, lambda words: "planted" in words)
     (letter_id,) = letters(session).rows
     assert await letters(session).discard(letter_id) == "discarded"
     await until(session, lambda words: "None waits" in words)
-    assert not ledger.done
+    assert not mailer.sent
 
 
 async def test_handlers_and_store_show_their_figures(session: Session) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mailer import Mailer
 
 from marketstream.clock import ManualClock
 from marketstream.engine import Engine
-from marketstream.errors import ConfigurationError, InvalidInputError, NotFoundError, PermanentError, TransientError
+from marketstream.errors import ConfigurationError, InvalidInputError, NotFoundError, TransientError
 from marketstream.market.events import MarketEvent, Topic
 from marketstream.market.handling import DeadLetterStatus
 from marketstream.market.rationale import RationaleRequest, RationaleStatus
@@ -33,19 +34,6 @@ async def engine() -> AsyncIterator[Engine]:
     await engine.run_for(1.0)
     yield engine
     await engine.close()
-
-
-class Ledger:
-    """A handler that refuses what a provider says until it is mended."""
-
-    def __init__(self) -> None:
-        self.broken = True
-        self.done: list[str] = []
-
-    async def handle(self, events: Sequence[MarketEvent]) -> None:
-        if self.broken:
-            raise PermanentError("planted")
-        self.done += [event.id for event in events]
 
 
 async def kept(engine: Engine, *topics: str) -> list[MarketEvent]:
@@ -141,32 +129,32 @@ async def test_a_schema_that_it_does_not_know_stops_the_start_and_says_what_to_r
 
 
 async def test_a_dead_letter_is_told_listed_and_replayed_once(engine: Engine) -> None:
-    ledger = Ledger()
-    engine.handlers.add_effect("ledger", ledger.handle, topics=("provider.status.changed",))
+    mailer = Mailer("planted <b>fault</b>")
+    engine.handlers.add_effect("mailer", mailer.handle, topics=("provider.status.changed",))
     await engine.registry.disable("cedar")
     await engine.handlers.settle()
     (letter,) = (await engine.store.dead_letters(None, None, PageRequest())).rows
-    assert (letter.handler, letter.status, letter.attempts) == ("ledger", DeadLetterStatus.WAITING, 1)
-    assert [e.subject for e in engine.events if e.topic is Topic.DEAD_LETTER] == ["ledger"]
+    assert (letter.handler, letter.status, letter.attempts) == ("mailer", DeadLetterStatus.WAITING, 1)
+    assert [e.subject for e in engine.events if e.topic is Topic.DEAD_LETTER] == ["mailer"]
 
     again = await engine.replay_dead_letter(letter.id)
     assert again.status is DeadLetterStatus.WAITING and again.attempts == 2 and "planted" in again.error
 
-    ledger.broken = False
+    mailer.mended = True
     done = await engine.replay_dead_letter(letter.id)
-    assert done.status is DeadLetterStatus.REPLAYED and ledger.done == [letter.event_id]
+    assert done.status is DeadLetterStatus.REPLAYED and [event.id for event in mailer.sent] == [letter.event_id]
     with pytest.raises(InvalidInputError, match="was replayed already"):
         await engine.replay_dead_letter(letter.id)
-    assert ledger.done == [letter.event_id]
+    assert [event.id for event in mailer.sent] == [letter.event_id]
 
 
 async def test_a_letter_of_a_handler_that_is_gone_says_so_and_can_be_discarded(engine: Engine) -> None:
-    engine.handlers.add_effect("ledger", Ledger().handle, topics=("provider.status.changed",))
+    engine.handlers.add_effect("mailer", Mailer().handle, topics=("provider.status.changed",))
     await engine.registry.disable("cedar")
     await engine.handlers.settle()
     (letter,) = (await engine.store.dead_letters(None, None, PageRequest())).rows
-    await engine.handlers.remove("ledger")
-    with pytest.raises(NotFoundError, match="ledger"):
+    await engine.handlers.remove("mailer")
+    with pytest.raises(NotFoundError, match="mailer"):
         await engine.replay_dead_letter(letter.id)
     assert (await engine.discard_dead_letter(letter.id)).status is DeadLetterStatus.DISCARDED
     with pytest.raises(InvalidInputError, match="was discarded already"):
@@ -174,7 +162,7 @@ async def test_a_letter_of_a_handler_that_is_gone_says_so_and_can_be_discarded(e
 
 
 async def test_a_handler_that_fails_at_dead_letters_makes_no_endless_row_of_them(engine: Engine) -> None:
-    engine.handlers.add_effect("mourner", Ledger().handle, topics=("handler.#", "provider.status.changed"))
+    engine.handlers.add_effect("mourner", Mailer().handle, topics=("handler.#", "provider.status.changed"))
     await engine.registry.disable("cedar")
     for _ in range(5):
         await engine.handlers.settle()
