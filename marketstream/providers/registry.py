@@ -35,7 +35,8 @@ class ProviderRegistry:
     """Own the providers: add, remove, enable and disable them while the stream runs.
 
     For each (instrument, venue) the registry trusts one of the providers that list it, and only its rows leave
-    `drain`. The order in which they were added is the order of trust. When the trusted one is DEGRADED, FAULTED,
+    `drain`. The order of trust is that in which their names were first added; one that was removed has its old place
+    when it is added again. When the trusted one is DEGRADED, FAULTED,
     disabled or removed, the next healthy one takes over at the next `check_health`, or at once when the change was
     made here; an earlier one is trusted again after it has been delivering for `failback_after_s` without a break.
     Each such switch is one event of the topic PROVIDER_SWITCH with its cause and cost.
@@ -89,7 +90,7 @@ class ProviderRegistry:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Return the names of all providers, in order of arrival."""
+        """Return the names of all providers, in the order of trust."""
         with self._lock:
             return tuple(self._entries)
 
@@ -134,7 +135,8 @@ class ProviderRegistry:
             active = enabled and not self._running
             if not active:
                 provider.status = ProviderStatus.DISABLED
-            entry = self._entries[provider.name] = Entry(provider, enabled=active)
+            entry = Entry(provider, enabled=active)
+            self._enter(entry)
             self._board.unsettle(membership=True)
             self._note(ChangeKind.ADDED, entry, f"added, {provider.status.value}")
         self._tell_all()
@@ -294,6 +296,15 @@ class ProviderRegistry:
         """Return every provider's status and statistics at `now` (UTC ns)."""
         with self._lock:
             return [e.report(self._health_of(e, now)) for e in self._entries.values()]
+
+    def _enter(self, entry: Entry) -> None:
+        # The catalogue never forgets a name, so that its codes are the order of trust, and of everything else here.
+        last = next(reversed(self._entries.values()), None)
+        self._entries[entry.name] = entry
+        if last is not None and last.provider.code > entry.provider.code:
+            ordered = sorted(self._entries.items(), key=lambda item: item[1].provider.code)
+            self._entries.clear()
+            self._entries.update(ordered)
 
     def _entry(self, name: str) -> Entry:
         with self._lock:

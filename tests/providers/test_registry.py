@@ -105,6 +105,25 @@ async def test_a_removed_provider_can_be_added_again_while_running(desk: Desk) -
     assert desk.drain()["state"].tolist() == [QuoteState.CLOSED, QuoteState.LIVE]
 
 
+async def test_who_comes_back_has_its_old_place_in_the_order_of_trust(desk: Desk) -> None:
+    first, second = desk.add("first"), desk.add("second")
+    await desk.registry.start()
+    await desk.registry.remove("first")
+    desk.registry.add(first)
+    assert desk.registry.names == ("first", "second")
+    assert [p.name for p in desk.registry] == [r.name for r in desk.registry.report(START_NS)] == ["first", "second"]
+    await desk.registry.enable("first")
+    for _ in range(33):
+        first.enqueue(desk.clock.now_ns())
+        second.enqueue(desk.clock.now_ns())
+        desk.drain()
+        assert desk.registry.trusted("BTC-USD", "kraken") == "second"
+        desk.check()
+        if desk.registry.trusted("BTC-USD", "kraken") == "first":
+            return
+    pytest.fail("the first was not trusted again")
+
+
 async def test_changes_of_what_is_not_there_are_refused(desk: Desk) -> None:
     desk.add("a")
     with pytest.raises(InvalidInputError, match="already"):

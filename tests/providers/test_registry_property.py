@@ -73,7 +73,8 @@ class Course(RuleBasedStateMachine):
     def arrive(self, name: str) -> None:
         self.feeds[name] = QueueProvider(name, self.desk.clock, LISTS[name], stale_after_s=float(STALE_S))
         self.desk.registry.add(self.feeds[name])
-        self.order.append(name)
+        # Who comes back has its old place.
+        self.order = [each for each in NAMES if each in self.feeds]
         self.last_quote[name] = self.well_since[name] = None
         self.status[name] = ProviderStatus.RUNNING
 
