@@ -59,7 +59,8 @@ bench: $(STAMP)
 
 fuzz: $(STAMP)
 	MARKETSTREAM_FUZZ=2000 $(BIN)/python -m pytest -s -q --timeout 7200 tests/rationale/test_narrator.py \
-		tests/rationale/test_detection.py tests/providers/test_registry_property.py
+		tests/rationale/test_detection.py tests/providers/test_registry_property.py \
+		tests/streaming/test_bus_histories.py tests/streaming/test_lane_histories.py
 	for seed in $$(seq 20); do \
 		$(BIN)/python -m pytest -q --timeout 600 -m hypothesis --hypothesis-seed=$$seed tests || exit 1; done
 
