@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -56,28 +56,33 @@ class Requests:
 
     Args:
         document: OpenAPI 3.1.
-        known: Values to try for path parameters: names and ids that exist.
+        known: Names and ids that exist, by the beginning of the paths that hold them.
+
+    Attributes:
+        operations: (method, path, operation); those that remove something come last.
     """
 
-    def __init__(self, document: dict[str, Any], known: Sequence[str]) -> None:
+    def __init__(self, document: dict[str, Any], known: Mapping[str, Sequence[str]]) -> None:
         self.schemas: dict[str, Schema] = document["components"]["schemas"]
-        self.known = st.sampled_from(list(known))
+        self.known = known
         self.operations = [
             (method, path, operation)
             for path, methods in document["paths"].items()
             for method, operation in methods.items()
         ]
+        self.operations.sort(key=lambda each: each[0] == "delete")
 
-    def any(self) -> st.SearchStrategy[Sent]:
-        """Return requests to any operation."""
-        return st.sampled_from(range(len(self.operations))).flatmap(self._request)
+    def to(self, number: int) -> st.SearchStrategy[Sent]:
+        """Return requests to one of `operations`."""
+        return self._drawn(self, number)
 
     @st.composite
     @staticmethod
     def _drawn(draw: st.DrawFn, self: Requests, number: int) -> Sent:
         method, path, operation = self.operations[number]
         while "{" in path:
-            value = draw(self.known | texts).encode("utf-8", "replace")
+            known = st.sampled_from(self.known[path[: path.index("{")]])
+            value = draw(known | known | texts).encode("utf-8", "replace")
             path = path[: path.index("{")] + quote(value, safe="") + path[path.index("}") + 1 :]
         params, headers = [], []
         for parameter in operation.get("parameters", ()):
@@ -96,17 +101,12 @@ class Requests:
             headers.append(("content-type", draw(st.sampled_from(kinds))))
         return Sent(method.upper(), path, params, headers, content)
 
-    def _request(self, number: int) -> st.SearchStrategy[Sent]:
-        return self._drawn(self, number)
-
     def _body(self, schema: Schema) -> st.SearchStrategy[bytes]:
-        valid = self.values(schema)
-        examples = self._resolved(schema).get("examples", [])
-        if examples:
-            valid = st.sampled_from(examples) | valid
-        dumped = valid.map(json.dumps)
+        examples = st.sampled_from(self._resolved(schema)["examples"])
+        valid = examples | self.values(schema)
         holed = st.tuples(valid, st.integers(0, 50), st.sampled_from(NASTY_TOKENS)).map(_pierced)
-        return dumped.map(str.encode) | holed | any_json.map(json.dumps).map(str.encode) | st.sampled_from(NASTY_BODIES)
+        dumped = (examples | examples | valid | any_json).map(json.dumps).map(str.encode)
+        return dumped | dumped | holed | st.sampled_from(NASTY_BODIES)
 
     def values(self, schema: Schema) -> st.SearchStrategy[Json]:
         """Return values that fit a schema of the kinds that FastAPI writes."""
