@@ -10,6 +10,7 @@ from typing import Any, get_args
 import httpx2
 import pytest
 from fastapi import FastAPI
+from model_server import ModelServer, drafting
 
 from marketstream.api.app import create_app
 from marketstream.api.rationale_schemas import AttemptInfo, RationaleType, Reason, SpanInfo, Status
@@ -34,8 +35,8 @@ async def written(client: httpx2.AsyncClient, path: str) -> dict[str, Any]:
 
 
 async def kept(engine: Engine, rationale_id: str) -> None:
-    """Let the handlers run until the store has the text."""
-    for _ in range(1000):
+    """Let the handlers run until the store has the text; the first one of a model waits for the import of the SDK."""
+    for _ in range(10_000):
         try:
             await engine.store.rationale(rationale_id)
         except NotFoundError:
@@ -248,6 +249,40 @@ async def test_a_model_server_that_is_away_leaves_a_trace_and_no_secret(
     assert outcomes == [("away", "unreachable"), ("away", "unreachable"), ("narrator", "written")]
     assert answer.json()["written_by"] == "narrator"
     assert key not in "".join(seen) + caplog.text + repr(engine.settings)
+
+
+async def test_a_text_drafted_by_a_model_server_goes_the_whole_way_to_the_store_without_the_key(
+    make_engine: Callable[..., Engine],
+    make_client: Callable[[FastAPI], httpx2.AsyncClient],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    key = "sk-canary-0123456789abcdef"
+    async with ModelServer(models={"good": drafting()}) as models:
+        engine = make_engine(llm="openai", llm_model="good", llm_base_url=models.url, llm_api_key=key)
+        await engine.run_for(1.0)
+        async with make_client(create_app(engine)) as client:
+            (text,) = await ordered(client, rationale_type="risk_review", context="Mind the stakes.")
+            await kept(engine, text)
+            answer = await client.get(f"/streaming/rationale/{text}", params={"facts": "all"})
+            listed = await client.get("/streaming/rationale")
+        assert await engine.store.rationale(text) == engine.rationale.get(text)
+        await engine.close()
+    assert (answer.json()["status"], answer.json()["written_by"]) == ("ready", "good")
+    assert answer.json()["n_figures"] > 3
+    (request,) = models.requests
+    assert request.headers["authorization"] == f"Bearer {key}"
+    assert request.data["context"] == "Mind the stakes."
+    assert key not in answer.text + listed.text + caplog.text + str(request.body)
+
+
+async def test_a_sessions_own_text_is_not_found_over_the_api(
+    live_client: httpx2.AsyncClient, live_engine: Engine
+) -> None:
+    own = live_engine.rationale.request(RationaleRequest.of("edge_note"), snapshot=live_engine.snapshot)
+    assert (await live_client.get(f"/streaming/rationale/{own}")).status_code == 404
+    assert (await live_client.post(f"/streaming/rationale/{own}/cancel")).status_code == 404
+    assert (await listing(live_client))["rows"] == []
 
 
 # Lists ------------------------------------------------------------------------------------------------------------

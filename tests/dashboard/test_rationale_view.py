@@ -132,6 +132,14 @@ async def test_after_a_fallback_the_page_says_why_in_one_line(drawn: Any) -> Non
     assert "in place of <b>gpt</b>: the server does not accept the key (status 401)" in page
 
 
+async def test_a_model_that_needed_a_repair_is_not_said_to_be_in_place_of_itself(drawn: Any) -> None:
+    engine, session = await drawn([MockBackend(name="gpt", answers=[RationaleDraft(headline="3", points=("4",))])])
+    go_to(session, "Rationale")
+    rationale = await until_answered(engine, session)
+    assert [attempt.backend for attempt in rationale.attempts] == ["gpt", "gpt"]
+    assert "in place of" not in go_to(session, "Rationale")
+
+
 async def test_a_full_queue_leaves_the_narrators_text(drawn: Any) -> None:
     engine, session = await drawn([MockBackend()])
     engine.rationale._max_pending = 0

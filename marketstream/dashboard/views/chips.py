@@ -36,8 +36,9 @@ def rationale_markup(rationale: Rationale, *, old: bool) -> Markup:
 
 
 def _trace(rationale: Rationale) -> Markup:
-    """Return one line about the writers that failed before; nothing where none did."""
-    failed = dict.fromkeys((a.backend, a.detail) for a in rationale.attempts if a.outcome is not Outcome.WRITTEN)
+    """Return one line about the other writers, which failed before; nothing where there were none."""
+    others = (a for a in rationale.attempts if a.backend != rationale.written_by)
+    failed = dict.fromkeys((a.backend, a.detail) for a in others if a.outcome is not Outcome.WRITTEN)
     if not failed:
         return markup("")
     reasons = join((markup("<b>{who}</b>: {why}", who=who, why=why) for who, why in failed), "; ")
