@@ -321,7 +321,7 @@ class ReplayEngine(Engine):
         self._compared = self._compared or bool(recorded)
         if recorded and self._diverged_at is None and recorded != self._stream_digest.value():
             self._diverged_at = self._n_cycles
-            logger.warning("%s: the replay differs from the recording at cycle %d", self.tape.path, self._n_cycles)
+            logger.info("%s: the replay differs from the recording at cycle %d", self.tape.path, self._n_cycles)
 
     def _make_backbone(self) -> Backbone:
         return Backbone(self.settings, self.clock, lambda: self.market, lane_clock=SystemClock())
