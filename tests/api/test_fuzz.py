@@ -110,7 +110,7 @@ def runner() -> Iterator[asyncio.Runner]:
         yield runner
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(90 + 3 * N_REQUESTS)
 def test_any_request_gets_a_documented_answer_that_fits_its_schema(
     runner: asyncio.Runner, make_engine: Callable[[], Engine], make_client: Callable[[FastAPI], httpx2.AsyncClient]
 ) -> None:
