@@ -24,11 +24,12 @@ class FileLock:
     """
 
     def __init__(self, path: Path) -> None:
+        self._store = path
         self._path = path.with_name(path.name + ".lock")
         self._handle: int | None = None
 
     def take(self) -> None:
-        """Take the lock; its folder is made where missing.
+        """Take the lock; folder and store file are made where missing, the file for its owner's eyes alone.
 
         Raises:
             StoreBusyError: Somebody has it; the message names the process.
@@ -45,11 +46,13 @@ class FileLock:
             owner = os.pread(handle, 20, 0).decode(errors="replace").strip() or "unknown"
             os.close(handle)
             raise StoreBusyError(
-                f"the store {self._path.with_suffix('')} is in use by process {owner}: "
+                f"the store {self._store} is in use by process {owner}: "
                 "stop that one, or give this one a store of its own"
             ) from None
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        # Options of a provider may hold a key.
+        self._store.touch(mode=0o600)
         self._handle = handle
 
     def release(self) -> None:

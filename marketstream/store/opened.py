@@ -1,4 +1,4 @@
-"""What an open store holds: lock, connections, the writing thread and the reading ones. All of it blocks."""
+"""What an open store holds: lock, connections, the writing thread and the reading ones."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ READERS = 2
 
 class Opened:
     """A database that is locked, at the newest revision and ready to be written and read.
+
+    Making one opens the database, and blocks as long as that takes.
 
     Args:
         address: Where it lies.
@@ -68,9 +70,9 @@ class Opened:
         return await asyncio.wrap_future(self._readers.submit(self._read, query))
 
     def close(self) -> None:
-        """Write what waits, end the threads and let go of everything."""
+        """Write and read what waits, end the threads and let go of everything."""
         self.writer.stop()
-        self._readers.shutdown(cancel_futures=True)
+        self._readers.shutdown()
         self._let_go()
 
     def _read(self, query: Callable[[sa.Connection], T]) -> T:

@@ -150,19 +150,18 @@ class Writer:
 
     async def flush(self) -> None:
         """Wait until everything submitted before is committed."""
-        with self._changed:
-            self._hurry = True
-        await self._put(Write(rows=0))
+        await self._put(Write(rows=0), hurry=True)
 
     # The callers' side --------------------------------------------------------------------------------------
 
-    def _put(self, write: Write[Any]) -> asyncio.Future[Any]:
+    def _put(self, write: Write[Any], *, hurry: bool = False) -> asyncio.Future[Any]:
         future = asyncio.get_running_loop().create_future()
         with self._changed:
             if self._closing or not self._thread.is_alive():
                 raise TransientError("the store is closed")
             self._queue.append(_Entry(write, future))
             self._queued_rows += write.rows
+            self._hurry = self._hurry or hurry
             if len(self._queue) == 1 or self._full():
                 self._changed.notify()
         return future
@@ -176,11 +175,7 @@ class Writer:
         while group := self._next_group():
             # Who was cancelled while waiting is not written.
             group = [entry for entry in group if not entry.future.cancelled()]
-            try:
-                outcomes = self._kept(group)
-            except Exception as error:  # noqa: BLE001 - a fence: our fault must not leave callers waiting for ever
-                _LOG.error("the store failed to write a group of %d", len(group), exc_info=True)
-                outcomes = [PermanentError(f"the store failed: {type(error).__name__}")] * len(group)
+            outcomes = self._kept(group)
             self._probe("before_ack")
             self._acknowledge(group, outcomes)
             self._probe("after_ack")
@@ -208,22 +203,30 @@ class Writer:
         """Return the outcome of each entry, an exception where it failed, once all the others are committed."""
         if all(entry.write.rows == 0 for entry in group):
             return [None] * len(group)
+        # Fences: a fault, of ours too, must end no thread and leave nobody waiting.
         try:
             return self._committed(group, self._together)
-        except SQLAlchemyError as error:
-            first = self._failed(error)
-        if isinstance(first, TransientError):
-            return [first] * len(group)
-        try:
-            return self._committed(group, self._one_by_one)
-        except SQLAlchemyError as error:
-            return [self._failed(error)] * len(group)
+        except Exception as error:  # noqa: BLE001
+            failed = self._failed(error)
+        if isinstance(failed, PermanentError):
+            try:
+                return self._committed(group, self._one_by_one)
+            except Exception as error:  # noqa: BLE001
+                failed = self._failed(error)
+        # An exception of its own for each: raised in several tasks, one would gather the traces of all.
+        return [type(failed)(str(failed)) for _ in group]
 
-    def _failed(self, error: SQLAlchemyError) -> MarketStreamError:
-        judged = self._database.judge(error)
+    def _failed(self, error: Exception) -> MarketStreamError:
         self.report = replace(self.report, errors=self.report.errors + 1)
+        judged = self._judged(error)
         _LOG.warning("%s", judged)
         return judged
+
+    def _judged(self, error: Exception) -> MarketStreamError:
+        if isinstance(error, SQLAlchemyError):
+            return self._database.judge(error)
+        _LOG.error("the store failed to write", exc_info=error)
+        return PermanentError(f"the store failed: {type(error).__name__}")
 
     def _committed(
         self, group: Sequence[_Entry], execute: Callable[[Transaction, Sequence[_Entry]], list[Any]]
@@ -269,8 +272,8 @@ class Writer:
                 with transaction.connection.begin_nested():
                     _insert_all(transaction, dict(entry.write.inserts))
                     outcomes.append(_applied(transaction, entry.write))
-            except SQLAlchemyError as error:
-                judged = self._database.judge(error)
+            except Exception as error:
+                judged = self._judged(error)
                 if isinstance(judged, TransientError):
                     raise
                 transaction.added = before

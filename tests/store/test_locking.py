@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,13 @@ def test_another_name_of_the_same_file_is_the_same_lock(tmp_path: Path) -> None:
     assert first.status().location == second.status().location
 
 
+def test_a_new_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    lock = FileLock(tmp_path / "data" / "store.db")
+    lock.take()
+    assert [stat.S_IMODE(path.stat().st_mode) for path in sorted((tmp_path / "data").iterdir())] == [0o600, 0o600]
+    lock.release()
+
+
 def test_releasing_twice_changes_nothing(tmp_path: Path) -> None:
     lock = FileLock(tmp_path / "store.db")
     lock.take()
@@ -85,7 +93,7 @@ async def test_a_store_that_is_refused_the_file_leaves_the_owner_alone(tmp_path:
     store = Store("sqlite", clock=ManualClock(), data_dir=tmp_path)
     with pytest.raises(ConfigurationError, match="in use"):
         await store.open()
-    assert not store.is_open and store.status().size_bytes is None
+    assert not store.is_open
     ended(process)
     await store.open()
     await store.close()

@@ -265,18 +265,28 @@ async def test_a_locked_file_is_worth_another_try(bench: Bench) -> None:
     assert bench.kept() == [1]
 
 
-async def test_a_fault_of_ours_ends_no_thread_and_leaves_nobody_waiting(
+async def test_a_fault_of_ours_fails_only_its_caller_and_is_logged(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     def break_down(transaction: Transaction) -> None:
         raise ZeroDivisionError
 
     writer = bench.writer()
-    with pytest.raises(PermanentError, match="ZeroDivisionError"):
-        await writer.submit(Write(rows=1, apply=break_down))
-    await writer.submit(write(1))
-    assert bench.kept() == [1]
+    outcomes = await asyncio.gather(
+        writer.submit(write(1)), writer.submit(Write(rows=1, apply=break_down)), return_exceptions=True
+    )
+    await writer.submit(write(2))
+    assert isinstance(outcomes[1], PermanentError) and "ZeroDivisionError" in str(outcomes[1])
+    assert bench.kept() == [1, 2]
     assert any(record.exc_info for record in caplog.records if record.levelno == logging.ERROR)
+
+
+async def test_each_caller_gets_an_error_of_its_own(bench: Bench) -> None:
+    with bench.database.writing() as connection:
+        connection.exec_driver_sql("DROP TABLE events")
+    writer = bench.writer()
+    first, second = await asyncio.gather(writer.submit(write(1)), writer.submit(write(2)), return_exceptions=True)
+    assert str(first) == str(second) and first is not second
 
 
 # Waiting and stopping ---------------------------------------------------------------------------------------
