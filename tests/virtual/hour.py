@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterable
+from contextlib import AsyncExitStack
 
 from fault_plan import FAULTS, Planned, Saboteur, plan
 from hour_program import Parts, Program
@@ -39,27 +40,23 @@ async def _hour(seed: int, length_s: float, parts: Parts, faults: list[Planned])
     loop = current_loop()
     machine = VirtualMachine(loop)
     exchange = Exchange(random.Random(f"exchange {seed}"))
-    gateways = [Gateway(name, exchange, loop.network) for name in FEEDS]
+    async with AsyncExitStack() as venues:
+        gateways = [await venues.enter_async_context(Gateway(name, exchange, loop.network)) for name in FEEDS]
+        kraken = await venues.enter_async_context(VirtualKraken(machine, random.Random(f"kraken {seed}")))
+        trace = Trace(catalog=Catalog(), exchange=exchange, kraken=kraken.walking)
+        program = Program(machine, gateways, kraken, trace, seed, parts)
+        saboteur = Saboteur(gateways, kraken, machine, loop, seed)
+        trades = exchange.trade(lambda: machine.true_ns() // 1_000_000), kraken.trade()
+        background = [asyncio.create_task(trade) for trade in trades]
+        await program.start()
+        background += [asyncio.create_task(_later(saboteur, planned)) for planned in faults]
+        await asyncio.sleep(length_s)
+        trace.ended_at = loop.time()
+        await program.stop()
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
     for gateway in gateways:
-        await gateway.open()
-    kraken = VirtualKraken(machine, random.Random(f"kraken {seed}"))
-    await kraken.__aenter__()
-    trace = Trace(catalog=Catalog(), exchange=exchange, kraken=kraken.walking)
-    program = Program(machine, gateways, kraken, trace, seed, parts)
-    saboteur = Saboteur(gateways, kraken, machine, loop, seed)
-    trades = exchange.trade(lambda: machine.true_ns() // 1_000_000), kraken.trade()
-    background = [asyncio.create_task(trade) for trade in trades]
-    await program.start()
-    background += [asyncio.create_task(_later(saboteur, planned)) for planned in faults]
-    await asyncio.sleep(length_s)
-    trace.ended_at = loop.time()
-    await program.stop()
-    for task in background:
-        task.cancel()
-    await asyncio.gather(*background, return_exceptions=True)
-    await kraken.__aexit__()
-    for gateway in gateways:
-        await gateway.close()
         trace.sessions[gateway.name] = gateway.sessions
         trace.dials[gateway.name] = [dial for dial in loop.network.dials if dial.port == gateway.port]
     trace.faults = saboteur.log

@@ -10,9 +10,9 @@ import asyncio
 import json
 import random
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Self
 from urllib.parse import parse_qs, urlsplit
 
 from loopback_venue import depth, snapshot, ticker
@@ -90,9 +90,8 @@ class Exchange:
         self.books = {"BTCUSDT": _Book(6_400_000, 2), "ETHBTC": _Book(41_190, 6)}
         self.gateways: list[Gateway] = []
 
-    async def trade(self, true_ms: object) -> None:
-        """Change a book now and then and tell every gateway; runs until cancelled."""
-        assert callable(true_ms)
+    async def trade(self, true_ms: Callable[[], int]) -> None:
+        """Change a book now and then and tell every gateway, until cancelled; `true_ms` stamps updates, UTC ms."""
         for symbol in self.books:
             self._change(symbol, true_ms())
         while True:
@@ -162,7 +161,7 @@ class Gateway:
         self._tasks: set[asyncio.Task[None]] = set()
         exchange.gateways.append(self)
 
-    async def open(self) -> None:
+    async def __aenter__(self) -> Self:
         """Listen on two ports of the virtual network."""
         for process_request in (self._shake_hands, self._depth):
             server = await serve(
@@ -171,8 +170,9 @@ class Gateway:
             )  # fmt: skip
             self._servers.append(server)
         self.port, self.rest_port = (server.sockets[0].getsockname()[1] for server in self._servers)
+        return self
 
-    async def close(self) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Cut everybody off and close the ports."""
         for session in self.sessions:
             session.socket.transport.abort()
