@@ -1,4 +1,4 @@
-"""`make bench`: speed of the stream, the analysis and the page, in CPU time, with peers beside it as ratios.
+"""`make bench`: speed of stream, analysis, page and bus in CPU time, of the store in rows; peers beside as ratios.
 
 Every figure is taken on the engine's own graph, and each run is checked to have done its work.
 """
@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bench_bus import bus_figures
 from bench_page import knob_to_weights, page_update
 from bench_peers import PEERS
+from bench_store import store_figures
 
 from marketstream.market.catalog import Catalog, Listing
 from marketstream.market.instruments import Instrument, Kind, Venue
@@ -40,6 +42,8 @@ def main() -> int:
     figures |= stream_figures(repeats)
     figures |= knob_to_weights(repeats * 5)
     figures |= page_update(repeats * 10)
+    figures |= bus_figures(repeats)
+    figures |= store_figures(3)
     report(figures)
     if chosen.output is not None:
         chosen.output.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
@@ -150,7 +154,14 @@ def report(figures: dict[str, Any]) -> None:
     for name, row in figures.items():
         if isinstance(row, dict):
             goal = f"  goal {row['goal']:>12,.4g}  {'met' if row['met'] else 'MISSED'}" if "goal" in row else ""
-            ratio = f"  marketstream x {row['marketstream is faster by']:,.0f}" if len(row) == 3 else ""
+            faster = row.get("marketstream is faster by")
+            ratio = (
+                ""
+                if faster is None
+                else f"  marketstream x {faster:,.2g}"
+                if faster < 10
+                else f"  marketstream x {faster:,.0f}"
+            )
             print(f"{name:<58}{row['median']:>16,.4g} {row['unit']:<22}{goal}{ratio}")
 
 
