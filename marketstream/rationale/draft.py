@@ -85,7 +85,8 @@ class DraftError(PermanentError):
     """
 
     def __init__(self, faults: Sequence[Fault], *, malformed: bool = False) -> None:
-        super().__init__("; ".join(dict.fromkeys(fault.why for fault in faults)))
+        reasons = "; ".join(dict.fromkeys(fault.why for fault in faults))
+        super().__init__(reasons if malformed else f"the draft breaks the rules: {reasons}")
         self.faults = tuple(faults)
         self.malformed = malformed
 
