@@ -39,6 +39,7 @@ Live prices, fair values, edges, positions and checked texts of one engine.
 - A number that does not exist is null, and an absence says why: never an empty list that could mean anything.
 - Errors have one shape: RFC 9457, `application/problem+json`.
 - Bodies are `application/json`, at most 1 MB, with no unknown fields; so are queries.
+- What makes something heeds `Idempotency-Key`: sent again it is answered again, not done again.
 """
 
 

@@ -27,6 +27,10 @@ STATUS = {
     "n_providers": 10,
     "analysis_ms": 21.4,
     "errors": 0,
+    "events_waiting": 0,
+    "dead_lettered": 0,
+    "store": "sqlite",
+    "replay": None,
 }
 HEALTH_ITEM = {
     "status": "DEGRADED",

@@ -46,6 +46,22 @@ class Control(Input):
     )
 
 
+class ReplayInfo(Output):
+    """How far a recording has been played."""
+
+    name: str = Field(description="Of the file.")
+    speed: float | None = Field(description="Seconds of the recording per second; null for as fast as it goes.")
+    begin: Timestamp = Field(description="Time of its first cycle, UTC.")
+    end: Timestamp = Field(description="Time of its last cycle, UTC.")
+    position: Timestamp = Field(description="Time of the newest cycle, UTC.")
+    fraction: float = Field(description="Share of the file that is behind it, 0 to 1.")
+    cycles: int = Field(description="Cycles made so far.", ge=0)
+    ended: bool = Field(description="Whether nothing is left to play.")
+    diverged_at: int | None = Field(
+        description="Cycle before which what was computed differs from the recording; null while it is the same."
+    )
+
+
 class StreamingStatus(Output):
     """What the engine is doing."""
 
@@ -65,3 +81,7 @@ class StreamingStatus(Output):
     n_providers: int = Field(description="Registered providers.", ge=0)
     analysis_ms: float | None = Field(description="Time of the newest house analysis, milliseconds.")
     errors: int = Field(description="Exceptions that were caught and counted since the start.", ge=0)
+    events_waiting: int = Field(description="Events that wait in the lanes of handlers.", ge=0)
+    dead_lettered: int = Field(description="Events that a handler could not deal with, since the start.", ge=0)
+    store: Literal["sqlite", "postgresql", "memory"] = Field(description="Where records are kept.")
+    replay: ReplayInfo | None = Field(description="How far a recording has been played; null where the stream is live.")

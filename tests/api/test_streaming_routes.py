@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import httpx2
 import pytest
 
+from marketstream.api.body import JsonAnswer
+from marketstream.api.routers.streaming import replay_of
+from marketstream.api.schemas import ReplayInfo
 from marketstream.engine import Engine
+from marketstream.engine.status import ReplayStatus
+from marketstream.errors import PermanentError
+from marketstream.market.events import MarketEvent
 
 
 async def control(client: httpx2.AsyncClient, action: str) -> httpx2.Response:
@@ -54,6 +63,39 @@ async def test_an_error_is_seen_also_while_no_cycle_follows(
     before = (await live_client.get("/streaming/status")).json()["errors"]
     live_engine.graph.errors += 1
     assert (await live_client.get("/streaming/status")).json()["errors"] == before + 1
+
+
+async def test_the_status_tells_of_events_that_nobody_could_deal_with(
+    live_client: httpx2.AsyncClient, live_engine: Engine
+) -> None:
+    async def fail(events: Sequence[MarketEvent]) -> None:
+        raise PermanentError("no such mailbox")
+
+    live_engine.handlers.add_effect("mailer", fail, topics=("engine.status.changed",))
+    await control(live_client, "pause")
+    await live_engine.handlers.settle()
+    answer = (await live_client.get("/streaming/status")).json()
+    assert (answer["events_waiting"], answer["dead_lettered"], answer["store"]) == (0, 1, "memory")
+    assert answer["replay"] is None
+
+
+def test_a_replay_as_fast_as_it_goes_has_no_speed() -> None:
+    at = 1_767_225_600_000_000_000
+    replay = ReplayStatus(
+        name="day.journal",
+        speed=math.inf,
+        begin=at,
+        end=at + 2_000_000_000,
+        position=at + 1_000_000_000,
+        fraction=0.5,
+        cycles=10,
+        ended=False,
+        diverged_at=None,
+    )
+    shown = json.loads(JsonAnswer(replay_of(replay)).body)
+    assert shown["speed"] is None
+    assert (shown["position"], shown["fraction"]) == ("2026-01-01T00:00:01.000000Z", 0.5)
+    ReplayInfo.model_validate(shown)
 
 
 @pytest.mark.parametrize("action", ["start", "stop", "pause", "resume"])

@@ -10,12 +10,15 @@ from fastapi import APIRouter, Response
 from starlette.exceptions import HTTPException
 
 from marketstream.api.body import JsonAnswer, JsonRoute
+from marketstream.api.listing import fields_of
 from marketstream.api.openapi import changes, problems
 from marketstream.api.schemas import Control, StreamingStatus, timestamp
 from marketstream.engine import Engine
+from marketstream.engine.status import ReplayStatus
 from marketstream.streaming.streamer import StreamerState
 
-STATUS_FIELDS = tuple(StreamingStatus.model_fields)
+MADE_HERE = {"now", "started_at", "events_waiting", "dead_lettered", "store", "replay"}
+STATUS_FIELDS = tuple(name for name in StreamingStatus.model_fields if name not in MADE_HERE)
 
 
 def router(engine: Engine) -> APIRouter:
@@ -93,7 +96,19 @@ class NewestStatus:
 def status_of(engine: Engine) -> dict[str, Any]:
     """Return the fields of StreamingStatus."""
     status = engine.status()
-    shown = {name: getattr(status, name) for name in STATUS_FIELDS}
-    shown["now"] = timestamp(status.now)
-    shown["started_at"] = None if status.started_at is None else timestamp(status.started_at)
-    return shown
+    handlers = engine.handlers.report()
+    return {
+        **{name: getattr(status, name) for name in STATUS_FIELDS},
+        "now": timestamp(status.now),
+        "started_at": None if status.started_at is None else timestamp(status.started_at),
+        "events_waiting": sum(report.waiting for report in handlers),
+        "dead_lettered": sum(report.dead_lettered for report in handlers),
+        "store": engine.store.status().kind,
+        "replay": None if status.replay is None else replay_of(status.replay),
+    }
+
+
+def replay_of(replay: ReplayStatus) -> dict[str, Any]:
+    """Return the fields of ReplayInfo."""
+    moments = {name: timestamp(getattr(replay, name)) for name in ("begin", "end", "position")}
+    return fields_of(replay) | moments
