@@ -145,3 +145,28 @@ def test_used_facts_are_those_that_spans_show_each_once() -> None:
         created_at=0,
     )
     assert [f.id for f in text.used_facts] == ["portfolio.risk", "BTC-USD.weight"]
+
+
+def test_a_rationale_comes_back_from_its_json() -> None:
+    text = Rationale(
+        id="rationale-000001",
+        kind=RationaleKind.POSITION_EXPLANATION,
+        subject="BTC-USD",
+        status=RationaleStatus.READY,
+        text="3.3 %",
+        spans=(Span(start=0, end=5, fact_id="BTC-USD.weight", kind=SpanKind.FIGURE),),
+        facts=(fact(), fact(id="x", venue="alder", age_ms=5.0, text="words")),
+        issues=(Issue(kind=IssueKind.WRONG_UNIT, start=0, end=5, message="no"),),
+        created_at=2**63 - 1,
+    )
+    assert Rationale.from_json(json.loads(json.dumps(text.to_json()))) == text
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"kind": "poem"}, {"created_at": "soon"}, {"spans": [{"start": 0}]}, {"id": None}, {"facts": [{"value": 0.33}]}],
+)
+def test_what_is_no_rationale_is_refused(changes: dict[str, object]) -> None:
+    plain = Rationale(id="r", kind=RationaleKind.RISK_REVIEW, status=RationaleStatus.READY, created_at=0).to_json()
+    with pytest.raises(InvalidInputError, match="this is no rationale"):
+        Rationale.from_json({**plain, **changes})
