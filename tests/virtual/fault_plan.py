@@ -139,6 +139,12 @@ class Saboteur:
         await self._reconnected(gateway, length_s)
         gateway.mood.handshake_status = None
 
+    async def clock_ahead(self, gateway: Gateway, length_s: float) -> None:
+        """Let the gateway's own clock be ahead, at times by more than is believed."""
+        gateway.mood.ahead_ms = self._rng.choice((1_500, 3_000, 3_600_000))
+        await asyncio.sleep(length_s)
+        gateway.mood.ahead_ms = 0
+
     async def black_hole(self, gateway: Gateway, length_s: float) -> None:
         """Cut the links so that nobody is told, and answer no dial for a while."""
         self._loop.network.lost.add(gateway.port)
@@ -200,7 +206,8 @@ FAULTS: dict[str, Play] = {
         Saboteur.silence_with_pings, Saboteur.outage, Saboteur.close_1000, Saboteur.close_1006, Saboteur.restart,
         Saboteur.going_away, Saboteur.garbage, Saboteur.gap, Saboteur.duplicates, Saboteur.late_ack,
         Saboteur.refused_subscription, Saboteur.slow_rest, Saboteur.rest_refuses, Saboteur.handshake_refuses,
-        Saboteur.black_hole, Saboteur.wall_clock_step, Saboteur.kraken_heartbeats_only, Saboteur.kraken_close,
+        Saboteur.clock_ahead, Saboteur.black_hole, Saboteur.wall_clock_step, Saboteur.kraken_heartbeats_only,
+        Saboteur.kraken_close,
         Saboteur.kraken_lost_frames, Saboteur.kraken_wrong_checksums, Saboteur.kraken_no_answer,
         Saboteur.kraken_refuses,
     )

@@ -25,6 +25,7 @@ MAX_BACKOFF_S = 60.0
 OPEN_TIMEOUT_S = 10.0
 STEADY_S = 2.0 + CYCLE_S + SLACK_S
 """A feed without faults is never silent for longer: the exchange trades at least every 1.5 s."""
+MAX_AHEAD_NS = 2_000_000_000
 LIVE = int(QuoteState.LIVE)
 
 Complaints = list[str]
@@ -132,6 +133,18 @@ def _sessions_between(sessions: list[Session], since: float, until: float) -> li
     # The one that was current at `since` and those accepted after it.
     starts = [s.accepted_at for s in sessions]
     return sessions[max(0, bisect_right(starts, since) - 1) : bisect_right(starts, until)]
+
+
+def impossible_quotes(trace: Trace) -> Complaints:
+    """Complain of every LIVE quote that breaks the rules of the edge: numbers, order of the sides, times."""
+    found = []
+    for cycle in trace.cycles:
+        for row in cycle.rows[cycle.rows["state"] == LIVE]:
+            bid, ask, *sizes = _quoted(row)
+            ahead_ns = max(int(row["ts_event"]) - MAX_AHEAD_NS, int(row["ts_received"])) - cycle.now
+            if not (0 < bid <= ask < math.inf and all(0 <= size < math.inf for size in sizes) and ahead_ns <= 0):
+                found.append(f"{cycle.at:.1f} s: {bid} of {sizes[0]} / {ask} of {sizes[1]}, {ahead_ns} ns ahead")
+    return found
 
 
 def deaf_connections(trace: Trace) -> Complaints:
@@ -321,8 +334,9 @@ def _same(a: float, b: float) -> bool:
 
 
 CHECKS: tuple[Callable[[Trace], Complaints], ...] = (
-    old_quotes, old_fair_values, false_quotes, deaf_connections, late_dials, standstills, unnoticed_silence,
-    false_alarms, misplaced_trust, hasty_returns, untrusted_quotes, withheld_quotes, lost_events, lost_on_the_bus,
+    old_quotes, old_fair_values, false_quotes, impossible_quotes, deaf_connections, late_dials, standstills,
+    unnoticed_silence, false_alarms, misplaced_trust, hasty_returns, untrusted_quotes, withheld_quotes, lost_events,
+    lost_on_the_bus,
 )  # fmt: skip
 
 

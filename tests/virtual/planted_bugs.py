@@ -110,6 +110,17 @@ def without_watchdog(feed: BinanceProvider) -> None:
     feed.transport.__class__ = TransportWithoutWatchdog
 
 
+def without_screen(feed: BinanceProvider) -> None:
+    """Let everything that a feed decodes go further."""
+
+    def drain(now: int) -> np.ndarray:
+        rows = feed.collect(now)
+        rows["provider"] = feed.code
+        return rows
+
+    feed.drain = drain  # type: ignore[method-assign]
+
+
 def without_return(feed: BinanceProvider) -> None:
     """Let a feed stay away after the first loss."""
     feed.transport.__class__ = TransportWithoutReturn
@@ -220,6 +231,12 @@ PLANTS = (
         parts=Parts(spoil_feed=without_return),
         faults=("close_1006", "close_1000"),
         seen_by="late_dials",
+    ),
+    Plant(
+        name="no screen at the edge",
+        parts=Parts(spoil_feed=without_screen),
+        faults=("clock_ahead",),
+        seen_by="impossible_quotes",
     ),
     Plant(
         name="progress by the wall clock",

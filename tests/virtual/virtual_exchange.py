@@ -122,6 +122,7 @@ class Mood:
     rest_status: int = 200
     rest_after_s: float = 0.0
     retry_after: Mapping[str, str] = field(default_factory=dict)
+    ahead_ms: int = 0
 
 
 class Session:
@@ -242,7 +243,7 @@ class Gateway:
 
     def _frames(self, session: Session, update: Update) -> list[str]:
         seq = update.seq + session.offset
-        frames = [depth(update.symbol, seq, seq, update.at_ms, update.bids, update.asks)]
+        frames = [depth(update.symbol, seq, seq, update.at_ms + self.mood.ahead_ms, update.bids, update.asks)]
         top = self._exchange.top(update.symbol, update.seq)
         if top is not None and self._rng.random() < TICKER_SHARE:
             places = self._exchange.books[update.symbol].decimals
