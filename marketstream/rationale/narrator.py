@@ -34,15 +34,18 @@ def narrate(sheet: FactSheet) -> Draft:
 
 
 def passages(sheet: FactSheet) -> tuple[Sentence, list[list[Sentence]]]:
-    """Return the headline and every sentence that the narrator has for a sheet, in paragraphs, whatever the length.
+    """Return the headline and all that the narrator has for a sheet, in paragraphs, whatever the length.
 
     Sentences of a paragraph belong together: a later one may say "it" of what an earlier one names.
     """
+    return _written(Facts(sheet))
+
+
+def further(sheet: FactSheet) -> list[Sentence]:
+    """Return what else the narrator can say of a sheet, each sentence by itself; some of it in other words again."""
     facts = Facts(sheet)
-    headline, paragraphs = _written(facts)
-    said = {sentence for paragraph in paragraphs for sentence in paragraph}
-    more = [[sentence] for sentence in background(facts) if sentence and sentence not in said]
-    return headline, [*paragraphs, *more]
+    said = {sentence for paragraph in _written(facts)[1] for sentence in paragraph}
+    return [sentence for sentence in background(facts) if sentence and sentence not in said]
 
 
 def safe_draft(sheet: FactSheet) -> Draft:

@@ -11,7 +11,7 @@ import msgspec
 from marketstream.market.rationale import FactSheet
 from marketstream.rationale.draft import MAX_POINTS, MAX_RISKS, MAX_TEXT, allowed_words
 from marketstream.rationale.names import clean_text
-from marketstream.rationale.narrator import passages
+from marketstream.rationale.narrator import further, passages
 from marketstream.rationale.prose import figure
 from marketstream.rationale.slots import Slots, fits_slot
 
@@ -55,7 +55,7 @@ def prompt(sheet: FactSheet, *, context: str = "", refused: Sequence[str] = ()) 
     data: dict[str, Any] = {
         "kind": sheet.kind.value,
         "facts": list(_facts(sheet)),
-        "sentences": sentences(sheet),
+        "sentences": [*sentences(sheet), *_further(sheet)],
         "words": " ".join(allowed_words()),
     }
     if context:
@@ -83,13 +83,21 @@ def prompt_bytes(messages: Sequence[dict[str, str]]) -> int:
 
 
 def sentences(sheet: FactSheet) -> list[list[str]]:
-    """Return what the narrator can say of a sheet, with slots, in paragraphs, the headline first."""
+    """Return what the narrator says of a sheet, with slots, in paragraphs, the headline first."""
     slots = Slots(sheet)
     headline, paragraphs = passages(sheet)
     written = [[slots.empty(sentence) for sentence in paragraph] for paragraph in ([headline], *paragraphs)]
     # A paragraph ends where a name cannot be written as a slot: what follows may speak of it.
     kept = [paragraph[: paragraph.index(None)] if None in paragraph else paragraph for paragraph in written]
     return [[sentence for sentence in paragraph if sentence is not None] for paragraph in kept if paragraph]
+
+
+def _further(sheet: FactSheet) -> Iterator[list[str]]:
+    slots = Slots(sheet)
+    for sentence in further(sheet):
+        written = slots.empty(sentence)
+        if written is not None:
+            yield [written]
 
 
 def _facts(sheet: FactSheet) -> Iterator[dict[str, str]]:

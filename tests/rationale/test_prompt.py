@@ -70,7 +70,8 @@ def test_a_prompt_is_within_its_bound(seed: int) -> None:
 
 
 def test_the_headline_comes_first_and_no_sentence_twice(sheet: FactSheet) -> None:
-    headline, *rest = sentences(sheet)
+    headline, *rest = data(prompt(sheet))["sentences"]
     assert len(headline) == 1
+    assert [headline, *rest][: len(sentences(sheet))] == sentences(sheet)
     said = [sentence for paragraph in rest for sentence in paragraph]
     assert len(said) == len(set(said))

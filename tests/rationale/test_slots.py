@@ -16,7 +16,7 @@ from marketstream.market.instruments import Instrument, Kind, Venue
 from marketstream.market.rationale import Fact, FactSheet
 from marketstream.rationale.draft import DraftError, RationaleDraft
 from marketstream.rationale.facts import fact_sheet
-from marketstream.rationale.narrator import passages
+from marketstream.rationale.narrator import further, passages
 from marketstream.rationale.prompt import prompt, sentences
 from marketstream.rationale.prose import render
 from marketstream.rationale.slots import Slots
@@ -44,7 +44,7 @@ def test_every_sentence_of_the_narrator_survives_being_emptied_and_filled(seed: 
         sheet = fact_sheet(snapshot, kind, subject)
         headline, paragraphs = passages(sheet)
         slots = Slots(sheet)
-        for sentence in [headline, *(s for paragraph in paragraphs for s in paragraph)]:
+        for sentence in [headline, *(s for paragraph in paragraphs for s in paragraph), *further(sheet)]:
             text = slots.empty(sentence)
             assert text is not None
             (written, spans), (meant, marks) = render([slots.fill_sentence(text)]), render([sentence])
@@ -56,7 +56,7 @@ def test_every_passage_of_the_narrator_is_verified_at_any_length(seed: int) -> N
     snapshot = random_snapshot(random_world(seed))
     for kind, subject in orders(snapshot, seed):
         sheet = fact_sheet(snapshot, kind, subject)
-        for paragraph in passages(sheet)[1]:
+        for paragraph in [*passages(sheet)[1], *([sentence] for sentence in further(sheet))]:
             for part in (paragraph, paragraph[:1]):
                 slots = Slots(sheet)
                 text = " ".join(str(slots.empty(s)) for s in part)
