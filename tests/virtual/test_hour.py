@@ -31,7 +31,7 @@ def _quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(90)
 @pytest.mark.parametrize("seed", range(1, 6))
 def test_an_hour_of_faults_leaves_nothing_to_complain_of(seed: int) -> None:
     trace = run_hour(seed)
