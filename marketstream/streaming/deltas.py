@@ -79,6 +79,8 @@ class DeltaGraph:
         if self._catalog.version != self._known:
             self._known = self._catalog.version
             self.kernel.resize(self._catalog.stale_after_ns(), self._catalog.n_instruments)
+            # Taken again with this cycle: every table of a moment has a row for every instrument.
+            self._history = None
         self._result = self.kernel.step(batch)
         return self._result
 

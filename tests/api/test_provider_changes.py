@@ -37,6 +37,17 @@ async def test_a_new_provider_is_named_by_location_and_delivers(
     assert (await names(live_client))[-1] == "spare"
 
 
+async def test_instruments_that_are_new_upset_no_analysis(
+    live_client: httpx2.AsyncClient, live_engine: Engine
+) -> None:
+    options = {"world": "scale", "venue": "v01", "n_instruments": 10, "n_venues": 1}
+    await live_client.post(HERE, json=SPARE | {"options": options})
+    await live_engine.run_for(2.0)
+    status = (await live_client.get("/streaming/status")).json()
+    assert (status["errors"], status["n_instruments"]) == (0, 62)
+    assert (await live_client.get("/markets/A0001-USD")).json()["row"]["n_live"] == 1
+
+
 async def test_one_that_is_not_enabled_waits_until_it_is(live_client: httpx2.AsyncClient, live_engine: Engine) -> None:
     made = (await live_client.post(HERE, json=SPARE | {"enabled": False})).json()
     assert (made["enabled"], made["status"]) == (False, "DISABLED")
