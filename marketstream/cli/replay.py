@@ -54,6 +54,8 @@ async def _play(engine: ReplayEngine) -> int:
         widest.look(engine.snapshot)
         code = _report(engine, widest, taken_s)
         await engine.close()
+    if engine.streamer.failure is not None:
+        raise engine.streamer.failure
     return code
 
 

@@ -186,9 +186,10 @@ def _late_words(moment: Moment) -> Markup:
     replay = moment.status.replay
     if replay is not None and replay.ended:
         return markup(
-            '<div class="line"><b>End of recording.</b> {name} was played to its end; figures are as of {when} UTC and '
-            "knobs work on them.</div>",
+            '<div class="line"><b>End of recording.</b> {name} {how}; figures are as of {when} UTC and knobs work on '
+            "them.</div>",
             name=replay.name,
+            how=f"cannot be played further: {replay.failure}" if replay.failure else "was played to its end",
             when=formats.day_and_time(moment.snapshot.now),
         )
     if moment.status.state != "running":

@@ -36,7 +36,7 @@ class Backbone:
         settings: Names the store and how long it keeps events.
         clock: The only source of time.
         market: Returns the newest market, None before there is one.
-        lane_clock: Times the lanes' waits; in a replay, whose time may run faster than a disk, the machine's.
+        lane_clock: Times the lanes; in a replay, whose time may run faster than a disk, the machine's.
     """
 
     def __init__(
@@ -45,13 +45,11 @@ class Backbone:
         clock: Clock,
         market: Callable[[], MarketState | None],
         *,
-        lane_clock: Clock | None = None,
+        lane_clock: Clock,
     ) -> None:
         self.bus = EventBus(clock, history=KEPT_EVENTS)
         self.store = Store(settings.store_url.get_secret_value(), clock=clock, data_dir=settings.data_dir)
-        self.handlers = DeltaHandlerManager(
-            clock=clock if lane_clock is None else lane_clock, market=market, on_dead_letter=self._keep_letter
-        )
+        self.handlers = DeltaHandlerManager(clock=lane_clock, market=market, on_dead_letter=self._keep_letter)
         self._settings = settings
         self._clock = clock
         self._pruned_at: int | None = None

@@ -59,7 +59,7 @@ class Engine:
         self.handlers = self._backbone.handlers
         self.house = Analysis()
         self._house = HouseHandler(
-            self.house, self.clock, interval_s=settings.analysis_interval_s, move=settings.allocation_move
+            self.house, self._stopwatch(), interval_s=settings.analysis_interval_s, move=settings.allocation_move
         )
         self.handlers.add_analysis("house", self._house)
         self.handlers.add_analysis("detector", DeltaDetector(z_min=settings.delta_z_min, quiet_s=TOLD_AGAIN_S))
@@ -253,7 +253,7 @@ class Engine:
             self._health.cancel()
             await asyncio.gather(self._health, return_exceptions=True)
             self._health = None
-        await self.registry.stop()
+        await self._close_feeds()
         await self.rationale.stop()
         self._started_at = None
 
@@ -278,8 +278,12 @@ class Engine:
                 logger.exception("the health check failed")
             await self.clock.sleep(self.settings.health_interval_s)
 
+    def _stopwatch(self) -> Clock:
+        # Times what is done, as opposed to what it is about.
+        return self.clock
+
     def _make_backbone(self) -> Backbone:
-        return Backbone(self.settings, self.clock, lambda: self.market)
+        return Backbone(self.settings, self.clock, lambda: self.market, lane_clock=self._stopwatch())
 
     def _make_feeds(self, given: Iterable[Provider] | None) -> Feeds:
         return Feeds(
@@ -308,6 +312,9 @@ class Engine:
             self._restored = True
         await self.registry.start()
         await self._warm_up()
+
+    async def _close_feeds(self) -> None:
+        await self.registry.stop()
 
     def _keep(self, market: MarketState) -> None:
         self.market = market

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -156,7 +157,7 @@ class Recorder:
         for provider in engine.registry:
             self._enter(provider)
         for change in engine.registry.standing():
-            self._change(change)
+            self._note_change(change)
 
     def _detach(self) -> None:
         engine = self._engine
@@ -183,6 +184,26 @@ class Recorder:
         provider.tap = self._input
 
     def _input(self, given: Input) -> None:
+        with self._fenced():
+            self._note_input(given)
+
+    def _change(self, change: RegistryChange) -> None:
+        with self._fenced():
+            self._note_change(change)
+
+    def _cycle(self, batch: QuoteBatch, dispatched: bool) -> None:
+        with self._fenced():
+            self._note_cycle(batch, dispatched)
+
+    @contextmanager
+    def _fenced(self) -> Iterator[None]:
+        # What fails here ends the recording, never the stream.
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  # the fence between the recording and the stream
+            self._fail(f"{type(error).__name__}: {error}", error)
+
+    def _note_input(self, given: Input) -> None:
         if given.kind is InputKind.ROWS and not given.body:
             return
         self._inputs += 1
@@ -201,7 +222,7 @@ class Recorder:
             len(body),
         )
 
-    def _change(self, change: RegistryChange) -> None:
+    def _note_change(self, change: RegistryChange) -> None:
         if change.kind is ChangeKind.ADDED and change.provider in self._engine.registry:
             self._enter(self._engine.registry.get(change.provider))
         self._take(
@@ -218,7 +239,7 @@ class Recorder:
             change.rows.nbytes,
         )
 
-    def _cycle(self, batch: QuoteBatch, dispatched: bool) -> None:
+    def _note_cycle(self, batch: QuoteBatch, dispatched: bool) -> None:
         engine = self._engine
         if self._run_began is not None and engine.started_at != self._run_began:
             # Stopped feeds forget what they held; a new start is a new recording.

@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 
 from marketstream.clock import SECOND_NS, Clock, ManualClock, SystemClock
-from marketstream.engine.backbone import Backbone
 from marketstream.engine.digest import StreamDigest
 from marketstream.engine.engine import Engine
 from marketstream.engine.feeds import Feeds, provider_factory
 from marketstream.engine.status import EngineStatus, ReplayStatus
 from marketstream.engine.tapes import Tape, open_tape
-from marketstream.errors import ConfigurationError, InvalidInputError
+from marketstream.errors import ConfigurationError, InvalidInputError, MarketStreamError
 from marketstream.market.events import ProviderStatus, event_from_json
 from marketstream.providers.base import Input, InputKind, Provider
 from marketstream.providers.changes import TRUST_DTYPE, ChangeKind, RegistryChange
 from marketstream.providers.quote_files import QuoteFileOptions
 from marketstream.settings import Settings, load_settings
+from marketstream.store.journal import JournalError
 from marketstream.store.journal_records import (
     ChangeEntry,
     CycleEntry,
@@ -138,6 +138,9 @@ class TapeStreamer(MarketStreamer):
         super().__init__(clock=clock, **streamer)
         self.fraction = 0.0
         self.ended = False
+        self.failure: MarketStreamError | None = None
+        """Why the tape cannot be played further; None while it can."""
+        self._next: CycleEntry | None = None
         self._steps = tape.steps()
         self._apply = apply
         self._pacer = pacer
@@ -156,19 +159,39 @@ class TapeStreamer(MarketStreamer):
             self._pacer.move()
 
     async def _run(self) -> None:
+        try:
+            await self._play()
+        except MarketStreamError as error:
+            self.failure = error
+        except Exception as error:  # noqa: BLE001  # fence: a record that cannot be carried out ends the tape
+            self.failure = JournalError(f"a record after {self.fraction:.1%} of the tape cannot be played: {error}")
+            self.failure.__cause__ = error
+        if self.failure is not None:
+            logger.error("the replay ends early: %s", self.failure, exc_info=self.failure)
+        self.ended = self._paused = True
+        while True:
+            await self._pacer.stand()
+
+    async def _play(self) -> None:
+        # Where the stream was stopped while a cycle waited for its turn, that one comes first.
+        if self._next is not None and not await self._take(self._next):
+            return
         for fraction, entry in self._steps:
             if not isinstance(entry, CycleEntry):
                 await self._apply(entry)
-                continue
-            if self._stop_at is not None and entry.now > self._stop_at:
-                break
-            await self._pacer.turn(entry, lambda: self._paused)
-            await self._replay(entry)
+            elif not await self._take(entry):
+                return
             self.fraction = fraction
-        self.ended = self._paused = True
-        self.fraction = 1.0 if self._stop_at is None else self.fraction
-        while True:
-            await self._pacer.stand()
+
+    async def _take(self, entry: CycleEntry) -> bool:
+        # Whether it was within the part that is to be played.
+        if self._stop_at is not None and entry.now > self._stop_at:
+            return False
+        self._next = entry
+        await self._pacer.turn(entry, lambda: self._paused)
+        self._next = None
+        await self._replay(entry)
+        return True
 
     async def _replay(self, entry: CycleEntry) -> None:
         self._before_cycle(entry)
@@ -215,8 +238,12 @@ class ReplayEngine(Engine):
         self.tape = tape
         self._stop_at = stop
         begin = tape.begin if start is None else start
+        self._real_time = SystemClock()
         self._pacer = Pacer(
-            SystemClock() if pace is None else pace, speed=speed, unpaced_until=begin, goal=begin - 1 if hold else None
+            self._real_time if pace is None else pace,
+            speed=speed,
+            unpaced_until=begin,
+            goal=begin - 1 if hold else None,
         )
         self._stream_digest = StreamDigest()
         self._n_cycles = 0
@@ -225,6 +252,8 @@ class ReplayEngine(Engine):
         self._by_code: dict[int, Provider] = {}
         super().__init__(_settings(tape, settings), clock=ManualClock(start_ns=tape.begin))
         for stage, knobs in tape.knobs.items():
+            if stage not in self.house.stages:
+                raise ConfigurationError(f"{tape.path}: there is no stage {stage!r} in this version of marketstream")
             self.house.stages[stage].set_knobs(knobs)
 
     @property
@@ -263,6 +292,7 @@ class ReplayEngine(Engine):
             fraction=self.streamer.fraction,
             cycles=self._n_cycles,
             ended=self.streamer.ended,
+            failure="" if self.streamer.failure is None else str(self.streamer.failure),
             diverged_at=self._diverged_at,
         )
 
@@ -271,29 +301,32 @@ class ReplayEngine(Engine):
         return replace(super().status(), replay=self.replay_status())
 
     async def run_for(self, seconds: float) -> None:
-        """Start if need be, then play `seconds` of the tape, or what is left of it, and stand there."""
+        """Start if need be, then play `seconds` of the tape, or what is left of it, and stand there.
+
+        Raises:
+            MarketStreamError: The tape cannot be played further; the engine stays readable.
+        """
         await self._run_until(self.position + round(seconds * SECOND_NS))
 
     async def run_to_end(self) -> None:
-        """Start if need be, then play the tape to its end."""
+        """Start if need be, then play the tape to its end; raises as `run_for`."""
         await self._run_until(None)
 
     async def _run_until(self, goal: int | None) -> None:
         await self.ensure_running()
         self._pacer.goal = goal
         self._pacer.move()
-        while not self.streamer.ended:
-            await self._pacer.waiting.wait()
-            if self._pacer.goal == goal:
-                break
+        self.resume()
+        await self._pacer.waiting.wait()
+        if self.streamer.failure is not None:
+            raise self.streamer.failure
         await self.handlers.settle()
 
     async def _apply(self, entry: Entry) -> None:
         # One record of the tape that is no cycle.
         if isinstance(entry, InputEntry):
-            provider = self._by_code.get(entry.provider)
-            if provider is not None:
-                provider.replay(_input(entry, provider.name))
+            provider = self._by_code[entry.provider]
+            provider.replay(_input(entry, provider.name))
         elif isinstance(entry, ChangeEntry):
             await self._enact(entry)
         elif isinstance(entry, ProviderEntry):
@@ -323,8 +356,8 @@ class ReplayEngine(Engine):
             self._diverged_at = self._n_cycles
             logger.info("%s: the replay differs from the recording at cycle %d", self.tape.path, self._n_cycles)
 
-    def _make_backbone(self) -> Backbone:
-        return Backbone(self.settings, self.clock, lambda: self.market, lane_clock=SystemClock())
+    def _stopwatch(self) -> Clock:
+        return self._real_time
 
     def _make_feeds(self, given: Iterable[Provider] | None) -> Feeds:
         for provider, enabled in self.tape.providers(self.clock):
@@ -351,11 +384,16 @@ class ReplayEngine(Engine):
             dispatch=self.handlers.dispatch,
             clock=self.clock,
             cycle_s=self.settings.cycle_s,
+            stopwatch=self._stopwatch(),
         )
 
     async def _open_feeds(self) -> None:
         # There is none to open.
         return
+
+    async def _close_feeds(self) -> None:
+        # What came on the tape and was not taken yet stays for a start to come; who waits for it need not.
+        self._pacer.waiting.set()
 
     async def _watch_health(self) -> None:
         # What was judged then is on the tape.

@@ -21,6 +21,7 @@ class ReplayStatus:
         cycles: Cycles made so far.
         ended: Whether nothing is left to play.
         diverged_at: Cycle before which what was computed differs from the recording; None while it is the same.
+        failure: Why it ended before its end; empty where it did not.
     """
 
     name: str
@@ -32,6 +33,7 @@ class ReplayStatus:
     cycles: int
     ended: bool
     diverged_at: int | None
+    failure: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

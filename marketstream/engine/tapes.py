@@ -96,7 +96,9 @@ class JournalTape(Tape):
                 listing=entry.listing,
                 stale_after_s=entry.stale_after_s,
             )
-        given = {"name": entry.name, "kind": entry.kind, "options": entry.options, "stale_after_s": entry.stale_after_s}
+        # Symbols alone: whatever else a file says, it names no address.
+        options = {"symbols": entry.options.get("symbols")}
+        given = {"name": entry.name, "kind": entry.kind, "options": options, "stale_after_s": entry.stale_after_s}
         declaration = read_declaration(given, str(self.path))
         provider = ProviderFactory(clock=clock, start_ns=self.begin).build(declaration)
         if provider.listing() != entry.listing:

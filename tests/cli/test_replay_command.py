@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,25 @@ def test_what_cannot_be_used_is_said(
 ) -> None:
     assert main(["replay", str(quotes), *options]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_a_damaged_recording_is_played_up_to_there_and_its_fault_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def record() -> None:
+        engine = Engine(load_settings(store_url="memory", warmup_s=0), clock=ManualClock())
+        recorder = make_recorder(engine, tmp_path / "a.msj")
+        await engine.run_for(6.0)
+        await recorder.close()
+        await engine.close()
+
+    asyncio.run(record())
+    data = bytearray((tmp_path / "a.msj").read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    (tmp_path / "a.msj").write_bytes(data)
+    assert main(["replay", str(tmp_path / "a.msj"), "--speed", "max"]) == 2
+    said = capsys.readouterr()
+    assert "cycles and" in said.out and "is damaged: its checksum is wrong" in said.err
 
 
 def test_a_time_is_iso_text_or_seconds_from_the_begin() -> None:

@@ -201,6 +201,22 @@ async def _idle(recorder: Recorder) -> None:
         await asyncio.wait([asyncio.wrap_future(job)])
 
 
+async def test_a_fault_of_the_recorder_ends_the_recording_and_not_the_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(self: object, *args: object) -> bool:
+        raise KeyError("a bug")
+
+    engine = demo_engine()
+    recorder = Recorder(engine, tmp_path / "a.msj", archive=tmp_path / "quotes")
+    await engine.run_for(1.0)
+    monkeypatch.setattr("marketstream.store.archive.QuoteArchive.add", broken)
+    await engine.run_for(1.0)
+    assert engine.status().errors == 0 and engine.status().sequence >= 8
+    assert "a bug" in (await recorder.close()).ended
+    await engine.close()
+
+
 async def test_a_disk_that_falls_far_behind_ends_the_recording(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

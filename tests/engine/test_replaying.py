@@ -15,7 +15,7 @@ from marketstream.clock import SECOND_NS, ManualClock
 from marketstream.engine import ReplayEngine, replay
 from marketstream.engine.replaying import parse_speed
 from marketstream.engine.tapes import JournalTape
-from marketstream.errors import ConfigurationError, InvalidInputError
+from marketstream.errors import ConfigurationError, InvalidInputError, MarketStreamError
 from marketstream.market.state import MarketState
 from marketstream.store.journal import JournalError, JournalReader
 from marketstream.store.journal_records import ChangeEntry, CycleEntry, EndEntry, Entry, InputEntry, KnobEntry
@@ -240,3 +240,81 @@ async def test_a_recording_without_a_cycle_is_said(tmp_path: Path, demo: Recorde
 async def test_a_setting_of_a_recording_that_this_version_does_not_know_is_said(demo: Recorded) -> None:
     with pytest.raises(ConfigurationError, match="wormhole"):
         replay(demo.path, wormhole=1)
+
+
+async def test_a_stop_loses_no_cycle_of_the_tape(demo: Recorded) -> None:
+    engine = replay(demo.path)
+    await engine.run_for(9.0)
+    await engine.stop()
+    assert engine.status().state is StreamerState.STOPPED
+    await engine.run_for(3.0)
+    await engine.stop()
+    await engine.run_to_end()
+    assert engine.digest == recorded_digest(demo) and engine.replay_status().diverged_at is None
+    await engine.close()
+
+
+async def test_who_waits_for_a_replay_that_is_stopped_need_not_wait_for_ever(demo: Recorded) -> None:
+    engine = ReplayEngine(JournalTape(demo.path), speed=1e-6)
+    waiting = asyncio.ensure_future(engine.run_to_end())
+    while engine.replay_status().cycles < 2:  # noqa: ASYNC110  # the loop under test sets no event for it
+        await asyncio.sleep(0)
+    await engine.stop()
+    await waiting
+    assert not engine.replay_status().ended
+    await engine.close()
+
+
+def damaged(path: Path, to: Path) -> Path:
+    data = bytearray(path.read_bytes())
+    at = JournalReader(path)._offsets[12]
+    data[at + 40] ^= 0xFF
+    to.write_bytes(data)
+    return to
+
+
+async def test_a_damaged_block_ends_the_replay_there_and_says_where(demo: Recorded, tmp_path: Path) -> None:
+    path = damaged(demo.path, tmp_path / "damaged.msj")
+    engine = replay(path)
+    with pytest.raises(JournalError, match=r"block at byte \d+ is damaged"):
+        await engine.run_to_end()
+    status = engine.replay_status()
+    assert status.ended and "is damaged" in status.failure and 0 < status.fraction < 1
+    assert engine.snapshot is not None and engine.status().state is StreamerState.PAUSED
+    await engine.close()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        InputEntry(provider=0, kind="weather", epoch=0, ts=0, key="", body=b""),
+        InputEntry(provider=99, kind="rows", epoch=0, ts=0, key="", body=b""),
+        InputEntry(provider=0, kind="rows", epoch=0, ts=0, key="", body=b"half a row"),
+        KnobEntry(stage="fair_value", knob="half_life_s", value="long"),
+        KnobEntry(stage="crystal_ball", knob="x", value=1),
+        ChangeEntry(
+            kind="disabled", provider="nobody", ts=0, enabled=False, status="DISABLED", trust=b"", rows=b"", events=[]
+        ),
+        ChangeEntry(
+            kind="settled", provider="alder", ts=0, enabled=True, status="RUNNING", trust=b"123", rows=b"", events=[]
+        ),
+    ],
+    ids=lambda entry: f"{type(entry).__name__}",
+)
+async def test_a_record_that_cannot_be_carried_out_ends_the_replay_and_says_so(
+    demo: Recorded, tmp_path: Path, wrong: Entry
+) -> None:
+    path = rewritten(demo.path, tmp_path / "wrong.msj", lambda entries: [*entries[:60], wrong, *entries[60:]])
+    engine = replay(path)
+    with pytest.raises(MarketStreamError):
+        await engine.run_to_end()
+    assert engine.replay_status().failure
+    await engine.close()
+
+
+async def test_work_is_timed_by_the_machine_and_not_by_the_tape(demo: Recorded) -> None:
+    engine = replay(demo.path)
+    await engine.run_for(10.0)
+    status = engine.status()
+    assert 0.0 < status.cycle_ms_p50 < 10_000 and status.analysis_ms > 0.0
+    await engine.close()
