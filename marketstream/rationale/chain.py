@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from marketstream.clock import Clock
-from marketstream.market.rationale import FactSheet, Issue, Outcome, Rationale
+from marketstream.market.rationale import FactSheet, Outcome, Rationale
 from marketstream.rationale.backends import Backend, BackendError
 from marketstream.rationale.draft import DraftError
 from marketstream.rationale.narrator import narrate
@@ -132,7 +132,7 @@ class Chain:
             # A backend keeps its deadline itself; this one holds for those that do not.
             async with asyncio.timeout(deadline_s):
                 draft = await backend.draft(sheet, deadline_s=deadline_s, context=context, refused=refused)
-            filled = Slots(sheet).fill(draft)
+            ready, issues = publish(text, Slots(sheet).fill(draft), sheet, backend.name)
         except BackendError as error:
             return _Result(error.outcome, str(error))
         except DraftError as error:
@@ -143,11 +143,6 @@ class Chain:
         except Exception as error:  # noqa: BLE001 - a fence: no trouble of a model stops a text
             _LOG.exception("backend %s failed at rationale %s", backend.name, text.id)
             return _Result(Outcome.FAILED, f"the backend broke ({type(error).__name__})")
-        ready, issues = publish(text, filled, sheet, backend.name)
         if issues:
-            return _Result(Outcome.REFUSED, refusal(issues), reasons=_told(issues))
+            return _Result(Outcome.REFUSED, refusal(issues), reasons=tuple(issue.message for issue in issues))
         return _Result(Outcome.WRITTEN, ready=ready)
-
-
-def _told(issues: Sequence[Issue]) -> tuple[str, ...]:
-    return tuple(issue.message for issue in issues)

@@ -206,6 +206,17 @@ async def test_a_backend_that_breaks_is_logged_and_passed_over(
     assert caplog.records[0].exc_info
 
 
+async def test_a_draft_that_breaks_the_verifier_is_passed_over(
+    sheet: FactSheet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr(chain_module, "publish", broken)
+    text = await chain(MockBackend()).written(ordered(sheet), sheet)
+    assert tried(text) == [("mock", "failed"), ("narrator", "written")]
+
+
 async def test_a_backend_that_ignores_its_deadline_is_held_to_it(sheet: FactSheet) -> None:
     class Deaf(MockBackend):
         async def draft(self, sheet: FactSheet, **more: Any) -> RationaleDraft:
