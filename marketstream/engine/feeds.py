@@ -30,7 +30,8 @@ logger = logging.getLogger(__name__)
 class Feeds:
     """Add, change and remove the providers of a registry at run time, and keep what was changed in the store.
 
-    What was configured here is applied again at the next start, over what profile or file declare.
+    What was configured here is applied again at the next start, over what profile or file declare. A change that the
+    store cannot keep (TransientError) is taken back.
 
     Args:
         registry: Owns the providers.
@@ -83,7 +84,13 @@ class Feeds:
         if config.name in self._registry:
             raise InvalidInputError(f"provider {config.name!r} is there already; change it, or remove it first")
         await self._enter(config)
-        await self._keep(config, "added")
+        try:
+            await self._keep(config, "added")
+        except MarketStreamError:
+            # What the next start would not know of is not there now either.
+            await self._registry.remove(config.name)
+            self._configs.pop(config.name, None)
+            raise
 
     async def change(
         self,
@@ -118,19 +125,26 @@ class Feeds:
             await self._replace(before, after)
         else:
             await self._switch(name, enabled=after.enabled)
-        await self._keep(after, "changed")
+        try:
+            await self._keep(after, "changed")
+        except MarketStreamError:
+            await (self._replace(after, before) if anew else self._switch(name, enabled=before.enabled))
+            self._configs[name] = before
+            raise
 
     async def remove(self, name: str) -> None:
         """Stop a provider and forget it; NotFoundError when there is none of that name."""
-        await self._registry.remove(name)
-        config = self._configs.pop(name, None)
-        if config is None:
-            return
-        if name in self._declared:
+        self._registry.get(name)
+        config = self._configs.get(name)
+        # Kept first: where that cannot be done the provider stays, and may be removed later.
+        if config is not None and name in self._declared:
             # The next start would declare it again: what is kept says that it is gone.
-            await self._keep(replace(config, removed=True), "removed")
-        else:
+            await self._store().save_provider(replace(config, removed=True, updated_at=self._clock.now_ns()))
+        elif config is not None:
             await self._store().forget_provider(name)
+        await self._registry.remove(name)
+        if config is not None:
+            del self._configs[name]
             self._tell(config, "removed")
 
     async def check(self, name: str) -> HealthReport:
@@ -199,9 +213,8 @@ class Feeds:
 
     async def _keep(self, config: ProviderConfig, what: str) -> None:
         kept = replace(config, updated_at=self._clock.now_ns())
-        if not config.removed:
-            self._configs[config.name] = kept
         await self._store().save_provider(kept)
+        self._configs[config.name] = kept
         self._tell(config, what)
 
     def _tell(self, config: ProviderConfig, what: str) -> None:

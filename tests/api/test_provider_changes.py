@@ -37,9 +37,7 @@ async def test_a_new_provider_is_named_by_location_and_delivers(
     assert (await names(live_client))[-1] == "spare"
 
 
-async def test_instruments_that_are_new_upset_no_analysis(
-    live_client: httpx2.AsyncClient, live_engine: Engine
-) -> None:
+async def test_instruments_that_are_new_upset_no_analysis(live_client: httpx2.AsyncClient, live_engine: Engine) -> None:
     options = {"world": "scale", "venue": "v01", "n_instruments": 10, "n_venues": 1}
     await live_client.post(HERE, json=SPARE | {"options": options})
     await live_engine.run_for(2.0)
@@ -217,3 +215,32 @@ async def test_a_reserve_feeds_no_price_until_it_takes_over(
     assert n_pairs > 0 and none == 0
     await live_client.put(f"{HERE}/alder", json={"enabled": False})
     assert await fed() == (0, n_pairs)
+
+
+async def test_what_cannot_be_kept_is_not_done(
+    make_engine: Callable[..., Engine], make_client: Callable[[FastAPI], httpx2.AsyncClient]
+) -> None:
+    # Before the first start the store is not open.
+    async with make_client(create_app(make_engine())) as client:
+        before = (await client.get(f"{HERE}/cedar")).json()
+        answers = [
+            await client.post(HERE, json=SPARE),
+            await client.put(f"{HERE}/cedar", json={"enabled": False}),
+            await client.put(f"{HERE}/cedar", json={"stale_after_s": 3.0}),
+            await client.delete(f"{HERE}/cedar"),
+        ]
+        assert [answer.status_code for answer in answers] == [503] * 4
+        after = (await client.get(f"{HERE}/cedar")).json()
+        assert {name: after[name] for name in ("enabled", "stale_after_s", "options")} == {
+            name: before[name] for name in ("enabled", "stale_after_s", "options")
+        }
+        assert "spare" not in await names(client)
+
+
+@pytest.mark.parametrize("seed", [2**63, 2**64, 10**300])
+async def test_a_number_that_the_store_cannot_hold_adds_nothing(live_client: httpx2.AsyncClient, seed: int) -> None:
+    options = SPARE["options"] | {"seed": seed}  # type: ignore[operator]
+    answer = await live_client.post(HERE, json=SPARE | {"options": options})
+    assert answer.status_code == 422
+    assert "spare" not in await names(live_client)
+    assert (await live_client.post(HERE, json=SPARE)).status_code == 201

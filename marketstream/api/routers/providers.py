@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from marketstream.api.body import JsonAnswer, JsonRoute
 from marketstream.api.errors import store_problems
+from marketstream.api.listing import fields_of
 from marketstream.api.openapi import LOCATION, changes, problems
 from marketstream.api.options import check_options, option_problems, shown_options
 from marketstream.api.provider_schemas import (
@@ -155,8 +156,7 @@ def fields(engine: Engine, report: ProviderReport) -> dict[str, Any]:
     """Return the fields of ProviderInfo."""
     config = engine.feeds.config(report.name)
     provider = engine.registry.get(report.name)
-    shown = {name: getattr(report, name) for name in ProviderInfo.model_fields if hasattr(report, name)}
-    return shown | {
+    return fields_of(report) | {
         "options": None if config is None else shown_options(config.options),
         "stale_after_s": provider.stale_after_s,
     }
