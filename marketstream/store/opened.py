@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from marketstream.clock import Clock
-from marketstream.errors import ConfigurationError
+from marketstream.errors import ConfigurationError, TransientError
 from marketstream.market.records import StoreKind
 from marketstream.store import schema
 from marketstream.store.address import Address
@@ -64,10 +64,14 @@ class Opened:
         """Return what a query finds; a cancelled caller leaves at once.
 
         Raises:
-            TransientError: The database is not available.
+            TransientError: The database is not available, or the store is closed.
             PermanentError: It refused.
         """
-        return await asyncio.wrap_future(self._readers.submit(self._read, query))
+        try:
+            reading = self._readers.submit(self._read, query)
+        except RuntimeError:
+            raise TransientError("the store is closed") from None
+        return await asyncio.wrap_future(reading)
 
     def close(self) -> None:
         """Write and read what waits, end the threads and let go of everything."""

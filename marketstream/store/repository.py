@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -46,7 +47,7 @@ class Store:
 
     Every method that writes returns only after the transaction was committed: what is acknowledged is kept. All
     raise TransientError while the database is not available or the store is not open, and another PermanentError
-    than they name where it refuses. A store belongs to the loop that opens it.
+    than they name where it refuses. While it is open a store belongs to one loop.
 
     Args:
         url: `sqlite` (the file `store.db` in `data_dir`), `memory`, `sqlite:///path/to/file.db` or
@@ -73,7 +74,8 @@ class Store:
         self._clock = clock
         self._fallback = fallback
         self._probe = probe
-        self._turn = asyncio.Lock()
+        # Taken in threads only: opening and closing block, and belong to no loop.
+        self._turn = threading.Lock()
         self._opened: Opened | None = None
 
     def __repr__(self) -> str:
@@ -89,16 +91,11 @@ class Store:
             ConfigurationError: The database is at another revision (the message says what to run), is none, or
                 cannot be reached.
         """
-        async with self._turn:
-            if self._opened is None:
-                await _to_the_end(self._open)
+        await _to_the_end(self._open)
 
     async def close(self) -> None:
         """Write what waits, end the threads and let go of the file; closing a closed store changes nothing."""
-        async with self._turn:
-            opened, self._opened = self._opened, None
-            if opened is not None:
-                await _to_the_end(opened.close)
+        await _to_the_end(self._close)
 
     @property
     def is_open(self) -> bool:
@@ -302,7 +299,15 @@ class Store:
     # The threads --------------------------------------------------------------------------------------------
 
     def _open(self) -> None:
-        self._opened = Opened(self._address, clock=self._clock, probe=self._probe)
+        with self._turn:
+            if self._opened is None:
+                self._opened = Opened(self._address, clock=self._clock, probe=self._probe)
+
+    def _close(self) -> None:
+        with self._turn:
+            opened, self._opened = self._opened, None
+            if opened is not None:
+                opened.close()
 
     def _now(self) -> Opened:
         if self._opened is None:

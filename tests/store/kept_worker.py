@@ -17,7 +17,7 @@ from typing import Any
 
 from store_records import allocation_event, event
 
-import marketstream.store.repository
+import marketstream.store.opened
 from marketstream.clock import SystemClock
 from marketstream.market.events import MarketEvent
 from marketstream.store.opened import Writer as KeptWriter
@@ -66,6 +66,18 @@ class AckFirst(KeptWriter):
         return outcomes
 
 
+class Apart(KeptWriter):
+    """The planted bug: an event is committed before what it tells of."""
+
+    def _kept(self, group: Sequence[Any]) -> list[Any]:
+        for part in (slice(0, 1), slice(1, None)):
+            outcomes = super()._kept([replace(e, write=replace(e.write, inserts=e.write.inserts[part])) for e in group])
+        return outcomes
+
+
+PLANTED = {"ack-first": AckFirst, "apart": Apart}
+
+
 def told(n: int, bug: str) -> MarketEvent:
     """Return event n, which carries an allocation now and then; without dedupe it has another id in each process."""
     found = allocation_event(n) if n % 7 == 0 else event(n)
@@ -95,8 +107,8 @@ async def run(url: str, count: int, point: str, occurrence: int, bug: str) -> No
 def main() -> None:
     """Run as the arguments say."""
     url, count, point, occurrence, bug = sys.argv[1:]
-    if bug == "ack-first":
-        marketstream.store.opened.Writer = AckFirst  # type: ignore[misc, attr-defined]
+    if bug in PLANTED:
+        marketstream.store.opened.Writer = PLANTED[bug]  # type: ignore[misc, attr-defined]
     asyncio.run(run(url, int(count), point, int(occurrence), bug))
 
 

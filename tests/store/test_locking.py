@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import stat
@@ -53,6 +54,15 @@ def test_a_second_store_of_one_process_is_refused_too(tmp_path: Path) -> None:
         second.take()
     first.release()
     second.take()
+    second.release()
+
+
+def test_a_lock_that_is_only_a_note_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fcntl, "flock", lambda handle, how: None)
+    first, second = FileLock(tmp_path / "store.db"), FileLock(tmp_path / "store.db")
+    first.take()
+    second.take()  # the test above wants an error here
+    first.release()
     second.release()
 
 

@@ -12,7 +12,7 @@ from postgres_server import PostgresServer
 from store_records import event
 
 from marketstream.clock import ManualClock
-from marketstream.errors import ConfigurationError, PermanentError
+from marketstream.errors import ConfigurationError, PermanentError, TransientError
 from marketstream.market.records import EventFilter, PageRequest
 from marketstream.store.opened import READERS, Opened
 from marketstream.store.repository import Store
@@ -81,6 +81,26 @@ async def test_closing_lets_a_reader_finish(tmp_path: Path) -> None:
     standing.go_on.set()
     await closing
     assert await reading == "read"
+
+
+async def test_reading_a_store_that_was_closed_meanwhile_says_so(store: Store) -> None:
+    opened = opened_file(store)
+    await store.close()
+    with pytest.raises(TransientError, match="closed"):
+        await opened.read(lambda connection: None)
+
+
+def test_a_store_may_be_opened_on_another_loop_than_before(tmp_path: Path) -> None:
+    store = Store("sqlite", clock=ManualClock(), data_dir=tmp_path)
+
+    async def day(n: int) -> None:
+        await asyncio.gather(store.open(), store.open())
+        await asyncio.gather(*(store.handle([event(10 * n + i)]) for i in range(3)))
+        await asyncio.gather(store.close(), store.close())
+
+    for n in range(3):
+        asyncio.run(day(n))
+    assert not store.is_open
 
 
 async def test_a_query_that_the_database_refuses_is_an_error_of_ours(store: Store) -> None:

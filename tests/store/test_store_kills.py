@@ -96,6 +96,13 @@ def test_acknowledging_before_the_commit_is_caught(tmp_path: Path) -> None:
     assert any("lost" in fault for fault in faults(acknowledged, url))
 
 
+def test_an_event_without_what_it_tells_of_is_caught(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    # The first half of the second group.
+    acknowledged = run(url, point="after_commit", occurrence=3, bug="apart")
+    assert any("not one" in fault for fault in faults(acknowledged, url))
+
+
 def test_leaving_out_the_dedupe_is_caught(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'store.db'}"
     run(url, point="before_ack", occurrence=2, bug="no-dedupe")
