@@ -32,11 +32,15 @@ class Slow(MockBackend):
     def __init__(self) -> None:
         super().__init__(name="slow <b>model</b>")
         self.told = asyncio.Event()
-        self.asked = 0
+        self.asked = self.inside = 0
 
     async def draft(self, sheet: FactSheet, **_: Any) -> RationaleDraft:
         self.asked += 1
-        await self.told.wait()
+        self.inside += 1
+        try:
+            await self.told.wait()
+        finally:
+            self.inside -= 1
         return mock_draft(sheet)
 
 
@@ -109,6 +113,22 @@ async def test_a_moved_knob_is_narrated_at_once_and_asks_no_model(drawn: Any) ->
     session.refresh()
     assert (await until_answered(engine, session)).written_by == slow.name
     assert slow.asked == 2
+
+
+async def test_what_nobody_waits_for_any_more_is_called_off(drawn: Any) -> None:
+    slow = Slow()
+    engine, session = await drawn([slow])
+    go_to(session, "Rationale")
+    await engine.run_for(0.25)
+    assert slow.inside == 1
+    writer_of(session).kind = RationaleKind.EDGE_NOTE
+    session.refresh()
+    await engine.run_for(0.25)
+    assert (slow.asked, slow.inside) == (2, 1)
+    session.analysis.optimizer.invested_share = 0.5
+    session.refresh()
+    await engine.run_for(0.25)
+    assert (slow.asked, slow.inside) == (2, 0)
 
 
 async def test_a_model_writes_about_this_sessions_snapshot_and_nobody_else_sees_it(drawn: Any) -> None:

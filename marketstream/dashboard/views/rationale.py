@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import panel as pn
@@ -13,7 +14,7 @@ from marketstream.dashboard.styles import PAIR_CSS, SIDE_CSS, WIDE_CSS
 from marketstream.dashboard.text import join, markup
 from marketstream.dashboard.views.chips import TEXT_CSS, age_s, fact_name, fact_unit, fact_value, rationale_markup
 from marketstream.dashboard.views.view import Context, Fence, Moment
-from marketstream.errors import NotFoundError, TransientError
+from marketstream.errors import InvalidInputError, NotFoundError, TransientError
 from marketstream.market.rationale import Rationale, RationaleKind, RationaleRequest, RationaleStatus
 
 OLD_S = 60.0
@@ -81,6 +82,8 @@ class Writer:
         is_new = chosen != self._chosen
         if self.rationale is None or is_new or knobs != self._knobs:
             self.rationale = service.write_now(moment.snapshot, self.kind, subject)
+            if self._order is not None:
+                self._context.run(self._called_off(self._order))
             self._order = self._ordered(moment, subject) if is_new and service.writers else None
             self._chosen, self._knobs = chosen, knobs
         return self._taken(self.rationale)
@@ -92,6 +95,11 @@ class Writer:
         except TransientError:
             # Too many wait already: the narrator's text stays, "Write again" asks again.
             return None
+
+    async def _called_off(self, order: str) -> None:
+        # Nobody waits for it any more: what a model would still write costs, and is read by no one.
+        with contextlib.suppress(InvalidInputError, NotFoundError):
+            await self._context.engine.rationale.cancel(order)
 
     def _taken(self, shown: Rationale) -> Rationale:
         """Return the ordered text once it is ready, until then the one that is shown."""
