@@ -94,6 +94,15 @@ async def test_the_distance_of_two_allocations_is_that_of_a_hand_calculation(sna
     assert distance(before, after) == pytest.approx(0.05)
 
 
+async def test_a_weight_that_does_not_exist_counts_as_none(snapshot: Snapshot) -> None:
+    frame = snapshot.allocation.frame.copy()
+    frame["target"] = math.nan
+    unknown = replace(snapshot.allocation, frame=frame)
+    assert distance(unknown, unknown) == 0.0
+    # Else each look at a book without weights would be told as a move.
+    assert distance(snapshot.allocation, unknown) == pytest.approx(1.0)
+
+
 async def test_an_instrument_that_came_or_went_counts_whole(snapshot: Snapshot) -> None:
     before = snapshot.allocation
     gone = before.weights.index[0]
