@@ -60,6 +60,7 @@ class ReplayInfo(Output):
     diverged_at: int | None = Field(
         description="Cycle before which what was computed differs from the recording; null while it is the same."
     )
+    failure: str = Field(description="Why it stopped before its end; empty where it did not.")
 
 
 class StreamingStatus(Output):

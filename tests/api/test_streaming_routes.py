@@ -96,6 +96,7 @@ def test_a_replay_as_fast_as_it_goes_has_no_speed() -> None:
     assert shown["speed"] is None
     assert (shown["position"], shown["fraction"]) == ("2026-01-01T00:00:01.000000Z", 0.5)
     ReplayInfo.model_validate(shown)
+    assert set(shown) == set(ReplayInfo.model_fields)
 
 
 @pytest.mark.parametrize("action", ["start", "stop", "pause", "resume"])
