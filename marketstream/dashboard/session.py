@@ -76,7 +76,7 @@ class Session:
         )
         self.views: dict[str, View] = {view.title: view(context) for view in VIEWS}
         self.shell = Shell(list(self.views), choose=self.choose, pause=self.toggle_pause)
-        self.knobs = KnobPanel(self.analysis, engine.clock, self._knob_moved)
+        self.knobs = KnobPanel(self.analysis, engine.stopwatch, self._knob_moved)
         self.browser = Browser(width=0, height=0, margin=0)
         self._layouts: dict[str, Any] = {}
         self._waiting = text.pane(loading("Waiting for the engine."))
@@ -130,7 +130,7 @@ class Session:
 
     def show(self, snapshot: Snapshot) -> bool:
         """Show a snapshot of this session's own analysis: app bar and active view only."""
-        now = self._engine.clock.monotonic_ns()
+        now = self._engine.stopwatch.monotonic_ns()
         fresh_health = self._look_at_health(now)
         what = (self.tab, self.paused is not None)
         if snapshot is self._shown and what == self._shown_as and not fresh_health:
@@ -223,7 +223,7 @@ class Session:
             self._content.objects = [self._layouts[tab]]
 
     def _knob_moved(self) -> None:
-        now = self._engine.clock.monotonic_ns()
+        now = self._engine.stopwatch.monotonic_ns()
         if self._moved_ns is None:
             self._moved_ns = now
         if now - self._refreshed_ns >= KNOB_EVERY_NS:
@@ -231,7 +231,7 @@ class Session:
 
     def _drawn(self, _event: Any) -> None:
         if self._moved_ns is not None:
-            self.knob_ms = (self._engine.clock.monotonic_ns() - self._moved_ns) / 1e6
+            self.knob_ms = (self._engine.stopwatch.monotonic_ns() - self._moved_ns) / 1e6
             self._moved_ns = None
 
     def _turned(self, event: Any) -> None:

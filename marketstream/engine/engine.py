@@ -51,6 +51,8 @@ class Engine:
     ) -> None:
         self.settings = settings
         self.clock: Clock = SystemClock() if clock is None else clock
+        self.stopwatch: Clock = self._make_stopwatch()
+        """Times what is done, as opposed to what it is about: pages, lanes, work. The clock itself but in a replay."""
         self.catalog = Catalog()
         self.market: MarketState | None = None
         self._begin_ns = self.clock.now_ns() - settings.warmup_s * SECOND_NS
@@ -59,7 +61,7 @@ class Engine:
         self.handlers = self._backbone.handlers
         self.house = Analysis()
         self._house = HouseHandler(
-            self.house, self._stopwatch(), interval_s=settings.analysis_interval_s, move=settings.allocation_move
+            self.house, self.stopwatch, interval_s=settings.analysis_interval_s, move=settings.allocation_move
         )
         self.handlers.add_analysis("house", self._house)
         self.handlers.add_analysis("detector", DeltaDetector(z_min=settings.delta_z_min, quiet_s=TOLD_AGAIN_S))
@@ -278,12 +280,11 @@ class Engine:
                 logger.exception("the health check failed")
             await self.clock.sleep(self.settings.health_interval_s)
 
-    def _stopwatch(self) -> Clock:
-        # Times what is done, as opposed to what it is about.
+    def _make_stopwatch(self) -> Clock:
         return self.clock
 
     def _make_backbone(self) -> Backbone:
-        return Backbone(self.settings, self.clock, lambda: self.market, lane_clock=self._stopwatch())
+        return Backbone(self.settings, self.clock, lambda: self.market, lane_clock=self.stopwatch)
 
     def _make_feeds(self, given: Iterable[Provider] | None) -> Feeds:
         return Feeds(

@@ -356,7 +356,7 @@ class ReplayEngine(Engine):
             self._diverged_at = self._n_cycles
             logger.info("%s: the replay differs from the recording at cycle %d", self.tape.path, self._n_cycles)
 
-    def _stopwatch(self) -> Clock:
+    def _make_stopwatch(self) -> Clock:
         return self._real_time
 
     def _make_feeds(self, given: Iterable[Provider] | None) -> Feeds:
@@ -384,7 +384,7 @@ class ReplayEngine(Engine):
             dispatch=self.handlers.dispatch,
             clock=self.clock,
             cycle_s=self.settings.cycle_s,
-            stopwatch=self._stopwatch(),
+            stopwatch=self.stopwatch,
         )
 
     async def _open_feeds(self) -> None:

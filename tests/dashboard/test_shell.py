@@ -38,9 +38,9 @@ async def test_a_replay_shows_file_speed_and_position_in_place_of_demo_or_live(t
     words = header(session)
     assert "REPLAY" in words and "quotes.csv" in words and "as fast as it goes" in words and "1970-01-01" in words
     assert "LIVE" not in words and "SIMULATED" not in words
+    end(session, document)
     engine.speed = 20
-    await engine.run_for(1)
-    session.refresh()
+    session, document = drawn(engine)
     assert "20×" in header(session)
     end(session, document)
     await engine.close()

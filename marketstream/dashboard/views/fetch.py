@@ -36,7 +36,7 @@ class Fetch(Generic[T]):
 
     def refresh(self) -> None:
         """Ask again if the answer is old and nobody asks already."""
-        now = self._context.engine.clock.monotonic_ns()
+        now = self._context.engine.stopwatch.monotonic_ns()
         if self._asking or (self._asked_at is not None and now - self._asked_at < self._every_ns):
             return
         self._asked_at, self._asking = now, True
