@@ -22,7 +22,7 @@ MAX_REASONS = 12
 _PRIVATE = re.compile(
     r"\b(?:sk|pk|ghp|xox[a-z])[-_][\w-]{8,}"  # keys
     r"|\bBearer\s+[\w.~+/=-]+"
-    r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"  # e-mail
+    r"|[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}"  # e-mail
     r"|\b[A-Z]{0,4}\d(?:[ -]?\d){8,}\b"  # account and card numbers
 )
 

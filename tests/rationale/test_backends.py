@@ -34,8 +34,8 @@ from marketstream.rationale.facts import fact_sheet
 from marketstream.rationale.slots import Slots
 
 CANARY = "sk-canary-0123456789abcdef"
-IN_TIME_S = 5.0
-"""A real answer on loopback takes milliseconds; the first also imports the SDK."""
+IN_TIME_S = 15.0
+"""A real answer on loopback takes milliseconds; the first also imports the SDK, on a busy machine for seconds."""
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ async def test_the_deadline_counts_the_whole_answer_not_a_single_read(
     with pytest.raises(BackendError) as caught:
         await drafted(models, name, sheet, deadline_s=0.3)
     assert caught.value.outcome is Outcome.TIMEOUT
-    assert asyncio.get_running_loop().time() - began < 2.0
+    assert asyncio.get_running_loop().time() - began < 5.0
 
 
 async def test_without_our_deadline_a_dripping_server_would_hold_us(models: ModelServer) -> None:

@@ -271,7 +271,7 @@ async def test_no_fault_of_a_server_stops_the_text_or_starts_a_storm(
     assert text.written_by == "good"
     assert text.attempts[0].outcome is FAULTS[name][1]
     assert len(running.requests) <= 3
-    assert took_s < 6.0, "a Retry-After of 120 s was slept on"
+    assert took_s < 15.0, "a Retry-After of 120 s was slept on"
     assert CANARY not in json.dumps(text.to_json()) + caplog.text
 
 

@@ -66,11 +66,11 @@ def test_anything_else_is_malformed(answer: str) -> None:
 
 
 def test_a_long_answer_of_nothing_is_judged_at_once() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     for answer in ("```" + " " * 250_000 + "x", "```" * 80_000, " " * 250_000, "{" * 250_000):
         with pytest.raises(DraftError):
             parse_draft(answer)
-    assert time.perf_counter() - began < 1.0
+    assert time.process_time() - began < 1.0
 
 
 def test_the_limits_themselves_are_allowed() -> None:

@@ -77,7 +77,7 @@ async def answered(play: server.Play) -> str | Outcome:
     async with ModelServer(models={"recorded": play}) as running:
         backend = OpenAIBackend("recorded", base_url=running.url)
         try:
-            return await backend.complete([{"role": "user", "content": "x"}], deadline_s=5.0)
+            return await backend.complete([{"role": "user", "content": "x"}], deadline_s=15.0)
         except BackendError as error:
             return error.outcome
         finally:

@@ -145,10 +145,10 @@ def test_all_faults_of_a_draft_are_told_at_once(sheet: FactSheet) -> None:
 def test_a_draft_of_a_thousand_bad_slots_is_judged_at_once(sheet: FactSheet) -> None:
     point = "{portfolio.rsk}" * 26
     draft = RationaleDraft(headline="x", points=(point,) * 8, risks=("{a}" * 130,) * 4)
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(DraftError):
         Slots(sheet).fill(draft)
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 def test_a_fact_whose_id_no_slot_can_hold_is_neither_offered_nor_filled() -> None:
