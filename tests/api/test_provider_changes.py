@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from marketstream.api.app import create_app
 from marketstream.api.options import shown_options
-from marketstream.engine import Engine
+from marketstream.engine import Engine, replay
 
 HERE = "/streaming/providers"
 SPARE = {"name": "spare", "kind": "simulated", "options": {"world": "demo", "venue": "cedar"}, "stale_after_s": 5.0}
@@ -244,3 +244,24 @@ async def test_a_number_that_the_store_cannot_hold_adds_nothing(live_client: htt
     assert answer.status_code == 422
     assert "spare" not in await names(live_client)
     assert (await live_client.post(HERE, json=SPARE)).status_code == 201
+
+
+async def test_the_providers_of_a_recording_stay_as_they_were_recorded(
+    make_client: Callable[[FastAPI], httpx2.AsyncClient], tmp_path: Path
+) -> None:
+    file = tmp_path / "quotes.csv"
+    rows = [f"2026-01-01T00:00:{second:02}Z,BTC-USD,kraken,100,101" for second in range(20)]
+    file.write_text("\n".join(["ts,instrument,venue,bid,ask", *rows]) + "\n", encoding="utf-8")
+    engine = replay(file)
+    await engine.run_to_end()
+    async with make_client(create_app(engine)) as client:
+        (name,) = await names(client)
+        assert (await client.get("/streaming/status")).json()["replay"]["ended"] is True
+        answers = [
+            await client.post(HERE, json=SPARE),
+            await client.put(f"{HERE}/{name}", json={"enabled": False}),
+            await client.delete(f"{HERE}/{name}"),
+        ]
+        assert [answer.status_code for answer in answers] == [409] * 3
+        assert await names(client) == [name]
+    await engine.close()

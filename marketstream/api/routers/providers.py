@@ -86,6 +86,7 @@ def _add_coming_and_going(routes: APIRouter, engine: Engine, changing: asyncio.L
 
         It is kept: the next start of the program has it again. Addresses of venues cannot be set here.
         """
+        check_live(engine)
         check_options(body.kind, body.options)
         async with changing:
             if body.name in engine.registry:
@@ -103,10 +104,11 @@ def _add_coming_and_going(routes: APIRouter, engine: Engine, changing: asyncio.L
         summary="Remove a provider",
         status_code=HTTPStatus.NO_CONTENT,
         response_class=Response,
-        responses=problems(403, 404, 422, 503),
+        responses=problems(403, 404, 409, 422, 503),
     )
     async def remove(name: Name) -> Response:
         """Stop a provider and remove it for good; what it quoted leaves every price with the next cycle."""
+        check_live(engine)
         async with changing:
             with store_problems():
                 await engine.feeds.remove(name)
@@ -127,6 +129,7 @@ def _add_changing(routes: APIRouter, engine: Engine, changing: asyncio.Lock) -> 
         nothing. A fault is a conflict (409) for a real feed, for a kind the simulator does not play, and while the
         provider is disabled. Nothing is changed then.
         """
+        check_live(engine)
         async with changing:
             before = engine.registry.get(name)
             if body.options is not None:
@@ -138,6 +141,12 @@ def _add_changing(routes: APIRouter, engine: Engine, changing: asyncio.Lock) -> 
             if body.fault is not None:
                 play(engine, name, body.fault)
             return JsonAnswer(info(engine, name))
+
+
+def check_live(engine: Engine) -> None:
+    """Raise 409 while a recording is played: whose quotes count when is part of what was recorded."""
+    if engine.status().replay is not None:
+        raise HTTPException(HTTPStatus.CONFLICT, "a recording is played; its providers are as they were recorded")
 
 
 def report_of(engine: Engine, name: str) -> ProviderReport:
