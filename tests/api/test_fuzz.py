@@ -9,7 +9,6 @@ from typing import Any
 
 import httpx2
 import pytest
-from conftest import BASE_URL
 from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from openapi_strategies import Requests, Sent
@@ -148,7 +147,7 @@ def test_the_check_catches_an_endpoint_that_raises_on_nan(app: FastAPI, runner: 
     transport = httpx2.ASGITransport(planted(raises_on_nan), raise_app_exceptions=False)
     document = app.openapi()
     only = {"/streaming/providers/{name}": {"put": document["paths"]["/streaming/providers/{name}"]["put"]}}
-    sender = Sender(httpx2.AsyncClient(transport=transport, base_url=BASE_URL), runner)
+    sender = Sender(httpx2.AsyncClient(transport=transport, base_url="http://localhost"), runner)
     with pytest.raises(AssertionError, match=r"NaN|Infinity"):
         check(sender, Requests(document | {"paths": only}, {"/streaming/providers/": PROVIDERS}), 400)
     runner.run(sender.client.aclose())
