@@ -82,6 +82,9 @@ class Format(StrEnum):
     PLAIN = "text"
 
 
+_SIMPLER: Mapping[Format, Format] = {Format.SCHEMA: Format.OBJECT, Format.OBJECT: Format.PLAIN}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Abilities:
     """What a server understands.
@@ -158,6 +161,7 @@ class OpenAIBackend:
         self._base_url = base_url
         self._api_key = api_key
         self._abilities = abilities_of(base_url, model) if abilities is None else abilities
+        self._format = self._abilities.format
         self._max_answer_bytes = max_answer_bytes
         self._clients: dict[asyncio.AbstractEventLoop, asyncio.Future[AsyncOpenAI]] = {}
 
@@ -185,7 +189,7 @@ class OpenAIBackend:
         try:
             # The SDK's own timeouts are per read: a server that drips would hold us for ever.
             async with asyncio.timeout(deadline_s):
-                body = await self._post(messages)
+                body = await self._post(messages, self._format)
         except TimeoutError:
             raise BackendError(Outcome.TIMEOUT, f"no whole answer within {deadline_s:.1f} s") from None
         return answer_text(body)
@@ -196,12 +200,19 @@ class OpenAIBackend:
         if making is not None:
             await (await making).close()
 
-    async def _post(self, messages: Sequence[Mapping[str, str]]) -> bytes:
+    async def _post(self, messages: Sequence[Mapping[str, str]], held_to: Format) -> bytes:
         client = await self._client()
         import openai
 
         try:
-            raw = await client.chat.completions.with_raw_response.create(**self._parameters(messages))
+            raw = await client.chat.completions.with_raw_response.create(**self._parameters(messages, held_to))
+        except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+            simpler = _SIMPLER.get(held_to)
+            if simpler is None:
+                raise BackendError(*status_fault(error.status_code)) from None
+            # What is known of a server is a guess where only its port is known: ask it simpler, from now on.
+            self._format = simpler
+            return await self._post(messages, simpler)
         except openai.APIStatusError as error:
             raise BackendError(*status_fault(error.status_code)) from None
         except openai.APITimeoutError:
@@ -210,15 +221,15 @@ class OpenAIBackend:
             raise BackendError(Outcome.UNREACHABLE, "the connection was refused or broke off") from None
         return bytes(raw.http_response.content)
 
-    def _parameters(self, messages: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    def _parameters(self, messages: Sequence[Mapping[str, str]], held_to: Format) -> dict[str, Any]:
         able = self._abilities
         parameters: dict[str, Any] = {"model": self.name, "messages": list(messages), able.limit: able.max_tokens}
         if able.temperature:
             parameters["temperature"] = 0
-        if able.format is Format.SCHEMA:
+        if held_to is Format.SCHEMA:
             schema = {"name": "rationale_draft", "strict": True, "schema": SCHEMA}
             parameters["response_format"] = {"type": "json_schema", "json_schema": schema}
-        elif able.format is Format.OBJECT:
+        elif held_to is Format.OBJECT:
             parameters["response_format"] = {"type": "json_object"}
         return parameters
 

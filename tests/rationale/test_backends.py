@@ -191,6 +191,36 @@ async def test_the_request_is_cold_bounded_and_held_to_the_schema(models: ModelS
     assert "tools" not in held
 
 
+@pytest.mark.parametrize("known", [("json_object",), ()])
+async def test_a_server_that_refuses_a_format_is_asked_simpler_and_that_is_remembered(
+    models: ModelServer, sheet: FactSheet, known: tuple[str, ...]
+) -> None:
+    async def play(request: server.Request, send: server.Send) -> None:
+        asked = request.body.get("response_format", {}).get("type")
+        await (server.drafting() if asked in (None, *known) else server.failing(400))(request, send)
+
+    models.models = {"old": play}
+    backend = OpenAIBackend("old", base_url=models.url, abilities=Abilities(format=Format.SCHEMA))
+    first = await backend.draft(sheet, deadline_s=IN_TIME_S)
+    n_first = len(models.requests)
+    assert await backend.draft(sheet, deadline_s=IN_TIME_S) == first
+    await backend.close()
+    assert n_first == 3 - len(known)
+    assert len(models.requests) == n_first + 1
+
+
+async def test_a_server_that_refuses_every_format_is_rejected_and_asked_once_after_that(
+    models: ModelServer, sheet: FactSheet
+) -> None:
+    backend = OpenAIBackend("400", base_url=models.url, abilities=Abilities(format=Format.SCHEMA))
+    for n_requests in (3, 4):
+        with pytest.raises(BackendError) as caught:
+            await backend.draft(sheet, deadline_s=IN_TIME_S)
+        assert caught.value.outcome is Outcome.REJECTED
+        assert len(models.requests) == n_requests
+    await backend.close()
+
+
 def test_what_a_server_understands_is_known_by_its_name_or_port() -> None:
     assert abilities_of("https://api.openai.com/v1", "gpt-4o-mini").format is Format.SCHEMA
     assert abilities_of("https://api.openai.com/v1", "gpt-4o-mini").limit == "max_completion_tokens"
