@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,10 +42,14 @@ class Address:
 
     def size_bytes(self) -> int | None:
         """Return the size of the file and its write-ahead log; None where there is no file."""
-        if self.path is None or not self.path.exists():
+        if self.path is None:
             return None
-        log = self.path.with_name(self.path.name + "-wal")
-        return self.path.stat().st_size + (log.stat().st_size if log.exists() else 0)
+        sizes = []
+        for path in (self.path, self.path.with_name(self.path.name + "-wal")):
+            # The log comes and goes with the connections.
+            with contextlib.suppress(FileNotFoundError):
+                sizes.append(path.stat().st_size)
+        return sum(sizes) if sizes else None
 
 
 def read_address(url: str, data_dir: Path) -> Address:
