@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit
 
-import msgspec
 from pydantic import SecretStr
 
-from marketstream.errors import ConfigurationError, MarketStreamError
+from marketstream.errors import ConfigurationError
 from marketstream.market.rationale import FactSheet, Outcome
+from marketstream.rationale.abilities import SIMPLER, Abilities, Format, abilities_of
+from marketstream.rationale.completions import BackendError, answer_text, status_fault
 from marketstream.rationale.draft import MAX_POINTS, MAX_TEXT, SCHEMA, RationaleDraft, parse_draft
 from marketstream.rationale.prompt import MAX_PROMPT_BYTES, prompt, prompt_bytes, sentences
 
@@ -30,17 +28,6 @@ _HEADERS = frozenset(
     {"host", "accept", "accept-encoding", "connection", "content-length", "content-type", "user-agent"}
 )
 """All that is sent beside the key. The SDK would add the machine's particulars, and headers of its environment."""
-
-
-class BackendError(MarketStreamError):
-    """A backend gave no draft; `outcome` says what happened and whether to ask again (chain.py).
-
-    The message holds nothing of the answer.
-    """
-
-    def __init__(self, outcome: Outcome, detail: str) -> None:
-        super().__init__(detail)
-        self.outcome = outcome
 
 
 class Backend(Protocol):
@@ -72,66 +59,6 @@ class Backend(Protocol):
     async def close(self) -> None:
         """Let go of connections of the running loop."""
         ...
-
-
-class Format(StrEnum):
-    """How a server can be held to JSON."""
-
-    SCHEMA = "json_schema"
-    OBJECT = "json_object"
-    PLAIN = "text"
-
-
-_SIMPLER: Mapping[Format, Format] = {Format.SCHEMA: Format.OBJECT, Format.OBJECT: Format.PLAIN}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Abilities:
-    """What a server understands.
-
-    Attributes:
-        format: Its best way to be held to JSON; a server that is not known gets none, the rules ask for it.
-        limit: Name of the parameter that bounds the answer.
-        max_tokens: That bound.
-        temperature: Whether it takes one; models that reason refuse it.
-    """
-
-    format: Format = Format.PLAIN
-    limit: str = "max_tokens"
-    max_tokens: int = 1200
-    temperature: bool = True
-
-
-_OPENAI = Abilities(format=Format.SCHEMA, limit="max_completion_tokens")
-# Reasoning is counted as part of the answer.
-_REASONING = Abilities(format=Format.SCHEMA, limit="max_completion_tokens", max_tokens=6000, temperature=False)
-_KNOWN: Mapping[str, Abilities] = {
-    "api.openai.com": _OPENAI,
-    "openrouter.ai": Abilities(format=Format.OBJECT),
-    "api.mistral.ai": Abilities(format=Format.SCHEMA),
-    "api.groq.com": Abilities(format=Format.OBJECT),
-    "api.together.xyz": Abilities(format=Format.OBJECT),
-    "api.deepseek.com": Abilities(format=Format.OBJECT),
-}
-_KNOWN_PORTS: Mapping[int, Abilities] = {
-    11434: Abilities(format=Format.SCHEMA),  # Ollama
-    8080: Abilities(format=Format.SCHEMA),  # llama.cpp
-    8000: Abilities(format=Format.SCHEMA),  # vLLM
-    1234: Abilities(format=Format.SCHEMA),  # LM Studio
-}
-
-
-def abilities_of(base_url: str, model: str) -> Abilities:
-    """Return what the server at `base_url` understands, by its name or, for local ones, its usual port.
-
-    >>> abilities_of("http://127.0.0.1:11434/v1", "llama3.2").format.value
-    'json_schema'
-    """
-    url = urlsplit(base_url)
-    known = _KNOWN.get(url.hostname or "") or _KNOWN_PORTS.get(url.port or 0, Abilities())
-    if known is _OPENAI and model.startswith(("o1", "o3", "o4", "gpt-5")):
-        return _REASONING
-    return known
 
 
 class OpenAIBackend:
@@ -207,7 +134,7 @@ class OpenAIBackend:
         try:
             raw = await client.chat.completions.with_raw_response.create(**self._parameters(messages, held_to))
         except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-            simpler = _SIMPLER.get(held_to)
+            simpler = SIMPLER.get(held_to)
             if simpler is None:
                 raise BackendError(*status_fault(error.status_code)) from None
             # What is known of a server is a guess where only its port is known: ask it simpler, from now on.
@@ -304,59 +231,6 @@ def _http_client(api_key: SecretStr | None, max_bytes: int) -> Any:
         headers={"accept-encoding": "identity"},
         timeout=httpx2.Timeout(None, connect=CONNECT_S),
     )
-
-
-def status_fault(status: int) -> tuple[Outcome, str]:
-    """Return what an HTTP error status means.
-
-    >>> status_fault(429)[0].value, status_fault(404)[0].value, status_fault(503)[0].value
-    ('rate_limited', 'rejected', 'server_error')
-    """
-    if status == 429:
-        return Outcome.RATE_LIMITED, "the server asks for fewer requests (status 429)"
-    if status >= 500:
-        return Outcome.SERVER_ERROR, f"the server failed (status {status})"
-    why = {401: "the key", 403: "the key", 404: "the model or the address"}.get(status, "the request")
-    return Outcome.REJECTED, f"the server does not accept {why} (status {status})"
-
-
-class _Message(msgspec.Struct):
-    content: str | None = None
-    refusal: str | None = None
-
-
-class _Choice(msgspec.Struct):
-    message: _Message | None = None
-    finish_reason: str | None = None
-
-
-class _Completion(msgspec.Struct):
-    choices: list[_Choice] | None = None
-
-
-def answer_text(body: bytes) -> str:
-    """Return the text of a chat completion.
-
-    Raises:
-        BackendError: MALFORMED, EMPTY, CUT or FILTERED.
-
-    >>> answer_text(b'{"choices": [{"message": {"content": "hello"}, "finish_reason": "eos"}]}')
-    'hello'
-    """
-    try:
-        completion = msgspec.json.decode(body, type=_Completion)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        raise BackendError(Outcome.MALFORMED, "the answer is not the JSON of a chat completion") from None
-    choice = completion.choices[0] if completion.choices else None
-    if choice is None:
-        raise BackendError(Outcome.EMPTY, "the answer has no choice")
-    if choice.finish_reason == "content_filter" or (choice.message is not None and choice.message.refusal):
-        raise BackendError(Outcome.FILTERED, "the model or its filter declined to answer")
-    if choice.finish_reason == "length":
-        raise BackendError(Outcome.CUT, "the answer was cut at its longest")
-    if choice.message is None or not choice.message.content:
-        raise BackendError(Outcome.EMPTY, "the answer has no text")
-    return choice.message.content
 
 
 class MockBackend:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from marketstream.clock import Clock
 from marketstream.market.rationale import FactSheet, Outcome, Rationale
-from marketstream.rationale.backends import Backend, BackendError
+from marketstream.rationale.backends import Backend
+from marketstream.rationale.completions import BackendError
 from marketstream.rationale.draft import DraftError
 from marketstream.rationale.narrator import narrate
 from marketstream.rationale.prose import Draft

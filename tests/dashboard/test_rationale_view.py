@@ -20,7 +20,8 @@ from marketstream.dashboard.views.chips import rationale_markup
 from marketstream.dashboard.views.rationale import Writer
 from marketstream.engine import Engine
 from marketstream.market.rationale import Attempt, FactSheet, Outcome, Rationale, RationaleKind
-from marketstream.rationale.backends import Backend, BackendError, MockBackend, mock_draft
+from marketstream.rationale.backends import Backend, MockBackend, mock_draft
+from marketstream.rationale.completions import BackendError
 from marketstream.rationale.draft import RationaleDraft
 from marketstream.rationale.service import PortfolioRationaleService
 from marketstream.settings import load_settings

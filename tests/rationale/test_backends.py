@@ -17,18 +17,9 @@ from snapshot_factory import World, random_snapshot
 
 from marketstream.errors import ConfigurationError
 from marketstream.market.rationale import FactSheet, Outcome
-from marketstream.rationale.backends import (
-    MAX_ANSWER_BYTES,
-    Abilities,
-    BackendError,
-    Format,
-    MockBackend,
-    OpenAIBackend,
-    abilities_of,
-    answer_text,
-    make_backends,
-    mock_draft,
-)
+from marketstream.rationale.abilities import Abilities, Format
+from marketstream.rationale.backends import MAX_ANSWER_BYTES, MockBackend, OpenAIBackend, make_backends, mock_draft
+from marketstream.rationale.completions import BackendError
 from marketstream.rationale.draft import SCHEMA, DraftError, RationaleDraft
 from marketstream.rationale.facts import fact_sheet
 from marketstream.rationale.slots import Slots
@@ -221,14 +212,6 @@ async def test_a_server_that_refuses_every_format_is_rejected_and_asked_once_aft
     await backend.close()
 
 
-def test_what_a_server_understands_is_known_by_its_name_or_port() -> None:
-    assert abilities_of("https://api.openai.com/v1", "gpt-4o-mini").format is Format.SCHEMA
-    assert abilities_of("https://api.openai.com/v1", "gpt-4o-mini").limit == "max_completion_tokens"
-    assert abilities_of("https://api.openai.com/v1", "gpt-5-mini").temperature is False
-    assert abilities_of("http://127.0.0.1:11434/v1", "gpt-5-mini").temperature is True
-    assert abilities_of("https://models.example.org/v1", "x").format is Format.PLAIN
-
-
 async def test_variables_of_the_environment_change_nothing(
     models: ModelServer, sheet: FactSheet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -311,11 +294,6 @@ async def test_a_prompt_that_is_too_long_is_not_sent(models: ModelServer, sheet:
         await backend.draft(sheet, deadline_s=IN_TIME_S, context="x" * 30_000)
     assert caught.value.outcome is Outcome.TOO_LARGE
     assert not models.requests
-
-
-def test_the_first_choice_counts_and_a_missing_finish_is_no_fault() -> None:
-    choices = [{"message": {"content": "a"}, "finish_reason": None}, {"message": {"content": "b"}}]
-    assert answer_text(json.dumps({"choices": choices}).encode()) == "a"
 
 
 async def test_the_mock_drafts_the_same_sheet_the_same_way(sheet: FactSheet) -> None:

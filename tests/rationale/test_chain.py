@@ -18,8 +18,9 @@ from test_backends import CANARY, FAULTS
 from marketstream.clock import ManualClock, SystemClock
 from marketstream.market.rationale import FactSheet, Outcome, Rationale, RationaleStatus
 from marketstream.rationale import chain as chain_module
-from marketstream.rationale.backends import BackendError, MockBackend, OpenAIBackend, mock_draft
+from marketstream.rationale.backends import MockBackend, OpenAIBackend, mock_draft
 from marketstream.rationale.chain import Chain
+from marketstream.rationale.completions import BackendError
 from marketstream.rationale.draft import DraftError, Fault, RationaleDraft
 from marketstream.rationale.facts import fact_sheet
 from marketstream.rationale.narrator import narrate

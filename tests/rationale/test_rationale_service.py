@@ -27,7 +27,8 @@ from marketstream.market.rationale import (
     SpanKind,
 )
 from marketstream.rationale import publishing
-from marketstream.rationale.backends import BackendError, MockBackend, mock_draft
+from marketstream.rationale.backends import MockBackend, mock_draft
+from marketstream.rationale.completions import BackendError
 from marketstream.rationale.draft import RationaleDraft
 from marketstream.rationale.facts import sheet_for
 from marketstream.rationale.narrator import narrate

@@ -13,8 +13,9 @@ from snapshot_factory import World, random_snapshot
 
 from marketstream.clock import SystemClock
 from marketstream.market.rationale import Outcome, Rationale, RationaleStatus
-from marketstream.rationale.backends import BackendError, OpenAIBackend
+from marketstream.rationale.backends import OpenAIBackend
 from marketstream.rationale.chain import Chain
+from marketstream.rationale.completions import BackendError
 from marketstream.rationale.facts import fact_sheet
 from marketstream.rationale.narrator import narrate
 
