@@ -60,7 +60,7 @@ tr.sum td { font-weight: 700; }
 """What every pane of ours starts with."""
 
 CARD_CSS = """
-:host { display: flex; flex-direction: column; background: var(--ms-surface); border: 1px solid var(--ms-line);
+:host { flex-direction: column; background: var(--ms-surface); border: 1px solid var(--ms-line);
   border-radius: 6px; box-shadow: none; margin: 0 0 8px 0; min-width: 0; }
 :host(.ms-failed) { border-color: var(--ms-down); }
 """
