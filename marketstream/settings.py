@@ -72,6 +72,9 @@ class Settings(BaseSettings):
         "`sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/DATABASE`.",
     )
     store_keep_days: int = Field(7, ge=0, le=3650, description="Days for which events are kept; 0 keeps all.")
+    store_keep_records_days: int = Field(
+        365, ge=0, le=3650, description="Days for which allocations and texts are kept; 0 keeps all."
+    )
     failback_after_s: float = Field(
         30.0,
         ge=0.0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -26,7 +27,8 @@ STORED_TOPICS = tuple(topic.value for topic in Topic if topic is not Topic.MARKE
 STORE_BATCH = 1000
 STORE_RETRY = RetryPolicy(max_attempts=10_000, first_s=0.1, cap_s=5.0)
 """While the store is away events wait in its lane: a dead letter of each would have to be kept in the same store."""
-PRUNE_EVERY_NS = 3600 * SECOND_NS
+PRUNE_EVERY_S = 3600.0
+DAY_NS = 86_400 * SECOND_NS
 
 
 class Backbone:
@@ -52,7 +54,7 @@ class Backbone:
         self.handlers = DeltaHandlerManager(clock=lane_clock, market=market, on_dead_letter=self._keep_letter)
         self._settings = settings
         self._clock = clock
-        self._pruned_at: int | None = None
+        self._retiring: asyncio.Task[None] | None = None
         self._is_open = False
         self.handlers.add_effect("bus", self.bus.handle, max_batch=STORE_BATCH)
         self.handlers.add_effect(
@@ -77,6 +79,7 @@ class Backbone:
             self.tell(Topic.STORE_STATUS, "store", f"{error}; records of this process are kept in memory only.")
         self.bus.start()
         await self.handlers.start()
+        self._retiring = asyncio.get_running_loop().create_task(self._retire_old(), name="engine-retention")
         self._is_open = True
 
     async def close(self) -> None:
@@ -84,6 +87,9 @@ class Backbone:
         if not self._is_open:
             return
         self._is_open = False
+        if self._retiring is not None:
+            self._retiring.cancel()
+            await asyncio.gather(self._retiring, return_exceptions=True)
         await self.handlers.stop()
         await self.bus.stop()
         await self.store.close()
@@ -106,26 +112,37 @@ class Backbone:
         letter = await self._waiting_letter(letter_id)
         result = await self.handlers.replay(letter)
         if result.outcome is HandlerOutcome.DONE:
-            status, error = DeadLetterStatus.REPLAYED, letter.error
-        else:
-            status, error = DeadLetterStatus.WAITING, result.error
-        after = replace(letter, status=status, error=error, attempts=result.attempts)
-        await self.store.save_dead_letter(after)
-        return after
+            return await self._mark(letter, DeadLetterStatus.REPLAYED, result.attempts)
+        failed = replace(letter, error=result.error, attempts=result.attempts, failed_at=self._clock.now_ns())
+        await self.store.save_dead_letter(failed)
+        return failed
 
     async def discard_dead_letter(self, letter_id: str) -> DeadLetter:
         """Give a dead letter up; it stays listed. Raises as `replay_dead_letter`."""
-        after = replace(await self._waiting_letter(letter_id), status=DeadLetterStatus.DISCARDED)
-        await self.store.save_dead_letter(after)
-        return after
+        letter = await self._waiting_letter(letter_id)
+        return await self._mark(letter, DeadLetterStatus.DISCARDED, letter.attempts)
 
-    async def prune(self) -> None:
-        """Once an hour, drop the events that are older than the settings keep."""
-        now, days = self._clock.now_ns(), self._settings.store_keep_days
-        if not days or (self._pruned_at is not None and now - self._pruned_at < PRUNE_EVERY_NS):
-            return
-        self._pruned_at = now
-        await self.store.prune(now - days * 86_400 * SECOND_NS)
+    async def _retire_old(self) -> None:
+        # A task of its own: what takes long on a large store must not hold up health checks.
+        while True:
+            try:
+                await self._prune()
+            except Exception:  # fence: what could not be dropped now is dropped in an hour
+                logger.exception("old records could not be dropped")
+            await self._clock.sleep(PRUNE_EVERY_S)
+
+    async def _prune(self) -> None:
+        # Allocations and texts are few and worth more: the settings keep them for a time of their own.
+        now, settings = self._clock.now_ns(), self._settings
+        events, records = (
+            now - days * DAY_NS if days else None
+            for days in (settings.store_keep_days, settings.store_keep_records_days)
+        )
+        await self.store.prune(0 if events is None else events, records_before_ts=records)
+
+    async def _mark(self, letter: DeadLetter, status: DeadLetterStatus, attempts: int) -> DeadLetter:
+        await self.store.mark_dead_letter(letter.id, status, attempts)
+        return replace(letter, status=status, attempts=attempts)
 
     async def _waiting_letter(self, letter_id: str) -> DeadLetter:
         letter = await self.store.dead_letter(letter_id)

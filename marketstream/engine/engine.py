@@ -275,7 +275,6 @@ class Engine:
         while True:
             try:
                 self.registry.check_health(self.clock.now_ns())
-                await self._backbone.prune()
             except Exception:  # fence: a health check that fails is tried again
                 logger.exception("the health check failed")
             await self.clock.sleep(self.settings.health_interval_s)

@@ -386,7 +386,10 @@ class ProviderRegistry:
 
     def _note(self, kind: ChangeKind, entry: Entry, message: str = "", ts: int | None = None) -> None:
         ts = self.clock.now_ns() if ts is None else ts
-        event = MarketEvent(ts=ts, topic=Topic.PROVIDER_STATUS, subject=entry.name, message=message)
+        status = entry.provider.status.value
+        event = MarketEvent(
+            ts=ts, topic=Topic.PROVIDER_STATUS, subject=entry.name, message=message, data={"status": status}
+        )
         self._board.note(kind, entry, ts, event if message else None)
 
     def _tell_all(self) -> None:

@@ -214,3 +214,13 @@ async def test_what_happened_is_not_pushed_out_by_the_passing_of_cycles(engine: 
     await engine.run_for(60.0)
     assert Topic.MARKET_DATA not in {event.topic for event in engine.events}
     assert any(event.message == "disabled" for event in engine.events)
+
+
+async def test_the_state_of_every_provider_is_kept(engine: Engine) -> None:
+    await engine.registry.disable("cedar")
+    await engine.handlers.settle()
+    states = {state.name: state.status for state in await engine.store.provider_states()}
+    assert states["cedar"] == "DISABLED" and states["birch"] == "RUNNING"
+    await engine.registry.remove("cedar")
+    await engine.handlers.settle()
+    assert {s.name: s.status for s in await engine.store.provider_states()}["cedar"] == "STOPPED"
