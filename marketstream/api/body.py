@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -25,19 +26,22 @@ class JsonAnswer(JSONResponse):
 
 
 class JsonRoute(APIRoute):
-    """A route whose body, where it has one, is checked before FastAPI sees it.
+    """A route whose body, where it has one, is checked before FastAPI sees it, and that refuses queries it has not.
 
     A wrong content type is 415 (which also keeps cross-site forms out: a browser asks first before it sends
     application/json elsewhere), and so is a compressed body; more than 1 MB is 413, and what is not JSON is 400.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the handler of this route, behind the check where the route takes a body."""
+        """Return the handler of this route, behind the checks that concern it."""
         handle = super().get_route_handler()
-        if self.body_field is None:
-            return handle
+        takes_body, takes_query = self.body_field is not None, bool(self.dependant.query_params)
 
         async def handle_checked(request: Request) -> Response:
+            if not takes_query and request.scope["query_string"]:
+                refuse_query(request)
+            if not takes_body:
+                return await handle(request)
             check_content_type(request)
             body = await read_body(request)
             return await handle(_DecodedRequest(request, body))
@@ -53,6 +57,15 @@ class _DecodedRequest(Request):
 
     async def json(self) -> Any:
         return decode(self._body)
+
+
+def refuse_query(request: Request) -> None:
+    """Raise 422 for each name in the query of a route that takes none, as a query with a model does."""
+    names = request.query_params.keys()
+    if names:
+        raise RequestValidationError(
+            [{"loc": ("query", name), "msg": "Extra inputs are not permitted"} for name in names]
+        )
 
 
 def check_content_type(request: Request) -> None:

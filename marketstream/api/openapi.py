@@ -59,13 +59,16 @@ _REPLAYED = {
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the `responses` of a route that answers with these error statuses, 400 among them always."""
-    return {status: {"model": Problem, "description": _WHEN[status]} for status in (400, *statuses)}
+    """Return the `responses` of a route with these error statuses; 400 and 422 are always among them.
+
+    Any request may come with a foreign Host, or with a query that the route has not.
+    """
+    return {status: {"model": Problem, "description": _WHEN[status]} for status in sorted({400, 422, *statuses})}
 
 
 def changes(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the error `responses` of a route with a body: what any body can meet, and `statuses`."""
-    return problems(403, *statuses, 413, 415, 422)
+    return problems(403, *statuses, 413, 415)
 
 
 def install_openapi(app: FastAPI) -> None:

@@ -54,15 +54,15 @@ class RationaleOrder(Input):
         max_length=MAX_NAME_LENGTH,
         description="Instrument id; required for position_explanation, not allowed otherwise.",
     )
-    portfolio_data: list[HoldingOrder] = Field(
-        default_factory=list,
+    portfolio_data: list[HoldingOrder] | None = Field(
+        default=None,
         max_length=MAX_HOLDINGS,
         description="Your own book, in place of the house's: each asset once, all by weight (the sum at most 1, the "
         "rest is cash) or all by quantity (weighed at fair values of one quote currency). The text says that the "
         "weights are yours; what they do not tell, such as changes and limits, it leaves out.",
     )
-    context: str = Field(
-        default="",
+    context: str | None = Field(
+        default=None,
         max_length=MAX_CONTEXT,
         description="Your own words for a model to bear in mind. No figure and no name of the text comes from them.",
     )

@@ -107,3 +107,20 @@ def test_a_thousand_values_are_too_many(body: bytes) -> None:
 
 def test_numbers_that_are_none_leave_as_null() -> None:
     assert JsonAnswer({"x": [math.nan, math.inf, -math.inf, 1.5]}).body == b'{"x":[null,null,null,1.5]}'
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/streaming/status", "/streaming/health", "/streaming/health/live", "/streaming/providers", "/streaming/store"],
+)
+async def test_a_query_that_a_route_has_not_is_refused_by_name(client: httpx2.AsyncClient, path: str) -> None:
+    answer = await client.get(path, params={"since": "now", "hunter": 2})
+    assert answer.status_code == 422
+    assert [item["pointer"] for item in answer.json()["errors"]] == ["/query/since", "/query/hunter"]
+    assert (await client.get(f"{path}?")).status_code == 200
+
+
+async def test_an_order_with_a_query_is_refused_before_it_is_read(live_client: httpx2.AsyncClient) -> None:
+    answer = await live_client.post("/streaming/control?action=stop", json={"action": "stop"})
+    assert answer.status_code == 422
+    assert (await live_client.get("/streaming/status")).json()["state"] == "running"

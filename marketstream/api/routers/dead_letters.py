@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 from starlette.exceptions import HTTPException
 
-from marketstream.api.body import JsonAnswer
+from marketstream.api.body import JsonAnswer, JsonRoute
 from marketstream.api.errors import store_problems
 from marketstream.api.handling_schemas import DeadLetterPage, DeadLetterQuery, DeadLetterWhole, HandlerList
 from marketstream.api.listing import fields_of, listed, page_request
@@ -25,7 +25,7 @@ LetterId = Annotated[
 
 def router(engine: Engine) -> APIRouter:
     """Return the routes over the handlers and the store of `engine`."""
-    routes = APIRouter(prefix="/streaming", tags=["handlers"])
+    routes = APIRouter(prefix="/streaming", tags=["handlers"], route_class=JsonRoute)
     _add_reading(routes, engine)
     _add_deciding(routes, engine)
     return routes
@@ -42,7 +42,7 @@ def _add_reading(routes: APIRouter, engine: Engine) -> None:
         "/dead-letters",
         summary="Events that could not be dealt with",
         response_model=DeadLetterPage,
-        responses=problems(422, 503),
+        responses=problems(503),
     )
     async def dead_letters(query: Annotated[DeadLetterQuery, Query()]) -> Response:
         """Return dead letters, newest first, without their payload."""
@@ -55,7 +55,7 @@ def _add_reading(routes: APIRouter, engine: Engine) -> None:
         "/dead-letters/{id}",
         summary="One of them, whole",
         response_model=DeadLetterWhole,
-        responses=problems(404, 422, 503),
+        responses=problems(404, 503),
     )
     async def dead_letter(letter_id: LetterId) -> Response:
         """Return one dead letter with its payload; 404 for an unknown id."""
@@ -68,7 +68,7 @@ def _add_deciding(routes: APIRouter, engine: Engine) -> None:
         "/dead-letters/{id}/replay",
         summary="Hand it in again",
         response_model=DeadLetterWhole,
-        responses=problems(403, 404, 409, 422, 503),
+        responses=problems(403, 404, 409, 503),
     )
     async def replay(letter_id: LetterId) -> Response:
         """Hand the event to its handler again and return the letter after that.
@@ -84,7 +84,7 @@ def _add_deciding(routes: APIRouter, engine: Engine) -> None:
         "/dead-letters/{id}/discard",
         summary="Give it up",
         response_model=DeadLetterWhole,
-        responses=problems(403, 404, 409, 422, 503),
+        responses=problems(403, 404, 409, 503),
     )
     async def discard(letter_id: LetterId) -> Response:
         """Give the event up for good and return the letter; what does not wait any more is a conflict (409)."""

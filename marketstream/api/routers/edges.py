@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
+from marketstream.api.body import JsonRoute
 from marketstream.api.openapi import problems
 from marketstream.api.routers.answers import known, table_answer
 from marketstream.api.table_schemas import EdgeQuery, EdgeTable
@@ -15,9 +16,9 @@ from marketstream.engine import Engine
 
 def router(engine: Engine, tables: Tables) -> APIRouter:
     """Return the route over the newest snapshot of `engine`."""
-    routes = APIRouter(prefix="/edges", tags=["tables"])
+    routes = APIRouter(prefix="/edges", tags=["tables"], route_class=JsonRoute)
 
-    @routes.get("", summary="Edges after fees", response_model=EdgeTable, responses=problems(422))
+    @routes.get("", summary="Edges after fees", response_model=EdgeTable, responses=problems())
     async def edges(query: Annotated[EdgeQuery, Query()]) -> Response:
         """Return net expected profit by instrument, venue and side, with its error, age and reason."""
         if query.instrument is not None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
+from marketstream.api.body import JsonRoute
 from marketstream.api.errors import store_problems
 from marketstream.api.listing import listed, page_request
 from marketstream.api.openapi import problems
@@ -22,9 +23,9 @@ LIST = "events"
 
 def router(engine: Engine) -> APIRouter:
     """Return the route over the store of `engine`."""
-    routes = APIRouter(prefix="/streaming/events", tags=["records"])
+    routes = APIRouter(prefix="/streaming/events", tags=["records"], route_class=JsonRoute)
 
-    @routes.get("", summary="What happened", response_model=EventPage, responses=problems(422, 503))
+    @routes.get("", summary="What happened", response_model=EventPage, responses=problems(503))
     async def events(query: Annotated[EventQuery, Query()]) -> Response:
         """Return kept events, newest first: by topic pattern, by whom they are about, by time.
 

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, Request, Response
 
-from marketstream.api.body import JsonAnswer
+from marketstream.api.body import JsonAnswer, JsonRoute
 from marketstream.api.edge import EdgeStats
 from marketstream.api.errors import RETRY_AFTER_S, instance_of, problem
 from marketstream.api.health_schemas import Health, Liveness, Readiness
@@ -23,7 +23,9 @@ READY_WITHIN_S = 10.0
 
 def router(engine: Engine, edge: EdgeStats) -> APIRouter:
     """Return the routes over `engine`; `edge` counts what the API refused and failed at."""
-    routes = APIRouter(prefix="/streaming/health", tags=["streaming"], default_response_class=JsonAnswer)
+    routes = APIRouter(
+        prefix="/streaming/health", tags=["streaming"], default_response_class=JsonAnswer, route_class=JsonRoute
+    )
 
     @routes.get("", summary="Whether prices can be relied on now", responses=problems())
     async def health() -> Health:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
-from marketstream.api.body import JsonAnswer
+from marketstream.api.body import JsonAnswer, JsonRoute
 from marketstream.api.openapi import problems
 from marketstream.api.routers.answers import known, table_answer
 from marketstream.api.schemas import timestamp
@@ -18,9 +18,9 @@ from marketstream.errors import NotFoundError
 
 def router(engine: Engine, tables: Tables) -> APIRouter:
     """Return the routes over the newest snapshot of `engine`."""
-    routes = APIRouter(prefix="/markets", tags=["tables"])
+    routes = APIRouter(prefix="/markets", tags=["tables"], route_class=JsonRoute)
 
-    @routes.get("", summary="Every instrument now", response_model=MarketTable, responses=problems(422))
+    @routes.get("", summary="Every instrument now", response_model=MarketTable, responses=problems())
     async def markets(query: Annotated[MarketQuery, Query()]) -> Response:
         """Return fair value, band, best prices, ages and sources, one row per instrument."""
         if query.market is not None:
@@ -35,7 +35,7 @@ def router(engine: Engine, tables: Tables) -> APIRouter:
         "/{instrument:path}",
         summary="One instrument now",
         response_model=MarketDetail,
-        responses=problems(404, 422),
+        responses=problems(404),
     )
     async def market(
         instrument: Annotated[str, Path(description="Instrument id.", max_length=64)],

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
+from marketstream.api.body import JsonRoute
 from marketstream.api.openapi import problems
 from marketstream.api.routers.answers import table_answer
 from marketstream.api.table_schemas import Portfolio, PositionQuery
@@ -29,9 +30,9 @@ FIGURES = (
 
 def router(engine: Engine, tables: Tables) -> APIRouter:
     """Return the route over the newest snapshot of `engine`."""
-    routes = APIRouter(prefix="/portfolio", tags=["tables"])
+    routes = APIRouter(prefix="/portfolio", tags=["tables"], route_class=JsonRoute)
 
-    @routes.get("", summary="Target weights and stakes", response_model=Portfolio, responses=problems(422))
+    @routes.get("", summary="Target weights and stakes", response_model=Portfolio, responses=problems())
     async def portfolio(query: Annotated[PositionQuery, Query()]) -> Response:
         """Return the house allocation: positions, expected value, risk, worst loss and binding limits."""
         snapshot = engine.snapshot

@@ -57,7 +57,7 @@ def _add_reading(routes: APIRouter, engine: Engine) -> None:
         found = [fields(engine, report) for report in engine.registry.report(now)]
         return JsonAnswer({"as_of": timestamp(now), "count": len(found), "providers": found})
 
-    @routes.get("/{name}", summary="One provider", response_model=ProviderInfo, responses=problems(404, 422))
+    @routes.get("/{name}", summary="One provider", response_model=ProviderInfo, responses=problems(404))
     async def provider(name: Name) -> Response:
         """Return one provider; 404 when no provider has that name."""
         return JsonAnswer(info(engine, name))
@@ -66,7 +66,7 @@ def _add_reading(routes: APIRouter, engine: Engine) -> None:
         "/{name}/health",
         summary="Check a provider now",
         response_model=HealthItem,
-        responses=problems(403, 404, 422),
+        responses=problems(403, 404),
     )
     async def check(name: Name) -> HealthItem:
         """Ask the provider itself how it is and return what it found; one that does not answer is DEGRADED."""
@@ -104,7 +104,7 @@ def _add_coming_and_going(routes: APIRouter, engine: Engine, changing: asyncio.L
         summary="Remove a provider",
         status_code=HTTPStatus.NO_CONTENT,
         response_class=Response,
-        responses=problems(403, 404, 409, 422, 503),
+        responses=problems(403, 404, 409, 503),
     )
     async def remove(name: Name) -> Response:
         """Stop a provider and remove it for good; what it quoted leaves every price with the next cycle."""

@@ -156,8 +156,8 @@ def requested(order: RationaleOrder, engine: Engine) -> RationaleRequest:
     request = RationaleRequest(
         kind=RationaleKind(order.rationale_type),
         subject=order.subject,
-        portfolio_data=tuple(Holding(**each.model_dump()) for each in order.portfolio_data),
-        context=order.context,
+        portfolio_data=tuple(Holding(**each.model_dump()) for each in order.portfolio_data or ()),
+        context=order.context or "",
     )
     try:
         check_request(request, engine.catalog)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
-from marketstream.api.body import JsonAnswer
+from marketstream.api.body import JsonAnswer, JsonRoute
 from marketstream.api.errors import store_problems
 from marketstream.api.listing import Listing, fields_of, listed, page_request
 from marketstream.api.openapi import problems
@@ -20,13 +20,13 @@ LIST = "allocations"
 
 def router(engine: Engine) -> APIRouter:
     """Return the routes over the store of `engine`."""
-    routes = APIRouter(prefix="/streaming", tags=["records"])
+    routes = APIRouter(prefix="/streaming", tags=["records"], route_class=JsonRoute)
 
     @routes.get(
         "/allocations",
         summary="Allocations with what led to them",
         response_model=AllocationPage,
-        responses=problems(422, 503),
+        responses=problems(503),
     )
     async def allocations(query: Annotated[Listing, Query()]) -> Response:
         """Return the allocations that had moved enough to be kept, newest first."""
