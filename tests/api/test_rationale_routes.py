@@ -212,6 +212,12 @@ async def test_quantities_are_weighed_at_fair_values(live_client: httpx2.AsyncCl
     assert facts["portfolio.invested"] == 100.0
 
 
+async def test_an_order_may_leave_out_everything_or_say_that_there_is_nothing(client: httpx2.AsyncClient) -> None:
+    nothing = {"subject": None, "portfolio_data": None, "context": None}
+    for body in ({}, nothing, {"portfolio_data": [], "context": ""}):
+        assert (await order(client, **body)).status_code == 202
+
+
 # Models -----------------------------------------------------------------------------------------------------------
 
 
