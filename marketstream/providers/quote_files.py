@@ -16,6 +16,7 @@ from marketstream.market.quotes import QuoteState, empty_quotes
 from marketstream.providers.quote_columns import read_columns, stamps_of
 
 MAX_PAIRS = 100_000
+MAX_VENUES = 1_000
 MIN_STALE_S = 10.0
 MAX_STALE_S = 3_600.0
 SPACINGS = 3.0
@@ -23,6 +24,8 @@ SPACINGS = 3.0
 DOLLARS = ("USD", "USDT", "USDC")
 """Quote currencies that a file's venues may mean as one: a stable coin is taken at one dollar, and it is said."""
 
+_LOOKED_AT = 5_000
+# So many rows of an instrument tell its decimals.
 _SIZE_UNITS = 1_000.0
 # Typical sizes of one instrument that differ by more are in different units: coins here, dollars there.
 
@@ -81,7 +84,11 @@ def load_quotes(path: Path, options: QuoteFileOptions | None = None) -> QuoteFil
     malformed = {"a time that cannot be read": int((~timed).sum())}
     if not timed.any():
         raise ConfigurationError(f"{path}: no time in the column {columns['ts'].name!r} can be read")
-    columns, ts = {name: values[timed] for name, values in columns.items()}, ts[timed]
+    named = (columns["instrument"].notna() & columns["venue"].notna()).to_numpy(dtype=np.bool_)
+    malformed["no instrument or no venue"] = int((timed & ~named).sum())
+    if not (timed & named).any():
+        raise ConfigurationError(f"{path}: no row has time, instrument and venue")
+    columns, ts = {name: values[timed & named] for name, values in columns.items()}, ts[timed & named]
     notes: list[str] = []
     instruments, names = _instruments(path, columns["instrument"], columns["venue"], options, notes)
     venues, venue_names = _venues(path, columns["venue"])
@@ -128,6 +135,8 @@ def _rows(columns: Mapping[str, pd.Series], ts: np.ndarray, malformed: dict[str,
 def _numbers(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     # The numbers, and where there was text that is none; an empty cell is a side that is not there.
     values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return values, np.zeros(len(values), dtype=np.bool_)
     text = column.astype("string").str.strip()
     empty = (text.isna() | (text == "") | (text.str.lower() == "nan")).to_numpy(dtype=np.bool_)
     return values, np.isnan(values) & ~empty
@@ -137,7 +146,7 @@ def _instruments(
     path: Path, column: pd.Series, venues: pd.Series, options: QuoteFileOptions, notes: list[str]
 ) -> tuple[np.ndarray, list[str]]:
     # Codes by row and the instruments' names; a name is written BASE-QUOTE as everywhere here.
-    places, given = pd.factorize(column.astype(str))
+    places, given = pd.factorize(column)
     alias = {_plain(old): _plain(new) for old, new in options.alias.items()}
     unknown = sorted(set(alias) - {_plain(str(name)) for name in given})
     if unknown:
@@ -147,7 +156,8 @@ def _instruments(
         merged = _merged(plain, places, venues, notes)
         plain = [merged.get(name, name) for name in plain]
     names = list(dict.fromkeys(plain))
-    return np.array([names.index(name) for name in plain], dtype=np.int32)[places], names
+    code = {name: i for i, name in enumerate(names)}
+    return np.array([code[name] for name in plain], dtype=np.int32)[places], names
 
 
 def _plain(name: str) -> str:
@@ -157,11 +167,11 @@ def _plain(name: str) -> str:
 def _merged(names: list[str], places: np.ndarray, venues: pd.Series, notes: list[str]) -> dict[str, str]:
     # Dollars and stable coins of one base, where no venue quotes it in two of them: there the difference is a price.
     bases: dict[str, dict[str, set[str]]] = {}
-    for place, name in enumerate(names):
-        base, _, currency = name.rpartition("-")
+    pairs = pd.DataFrame({"name": places, "venue": venues.to_numpy()}).drop_duplicates()
+    for place, venue in zip(pairs["name"].tolist(), pairs["venue"].astype(str).tolist(), strict=True):
+        base, _, currency = names[place].rpartition("-")
         if base and currency in DOLLARS:
-            seen = bases.setdefault(base, {}).setdefault(currency, set())
-            seen.update(venues[places == place].astype(str).unique())
+            bases.setdefault(base, {}).setdefault(currency, set()).add(venue)
     merged: dict[str, str] = {}
     for base, by_currency in bases.items():
         several = len(by_currency) > 1
@@ -174,10 +184,12 @@ def _merged(names: list[str], places: np.ndarray, venues: pd.Series, notes: list
 
 
 def _venues(path: Path, column: pd.Series) -> tuple[np.ndarray, list[str]]:
-    places, names = pd.factorize(column.astype(str).str.strip())
-    if len(names) > MAX_PAIRS:
-        raise ConfigurationError(f"{path}: {len(names)} venues; at most {MAX_PAIRS} are read")
-    return places.astype(np.int16), [str(name) for name in names]
+    places, given = pd.factorize(column)
+    if len(given) > MAX_VENUES:
+        raise ConfigurationError(f"{path}: {len(given)} venues; at most {MAX_VENUES} are read")
+    plain = [str(name).strip() for name in given]
+    names = list(dict.fromkeys(plain))
+    return np.array([names.index(name) for name in plain], dtype=np.int16)[places], names
 
 
 def _level_sizes(rows: np.ndarray, names: list[str], notes: list[str]) -> None:
@@ -185,10 +197,13 @@ def _level_sizes(rows: np.ndarray, names: list[str], notes: list[str]) -> None:
     pair_codes = rows["instrument"].astype(np.int64) << 16 | rows["venue"].astype(np.int64)
     size = rows["bid_size"] + rows["ask_size"]
     known = size > 0
-    usual = {int(pair): float(np.median(size[known & (pair_codes == pair)])) for pair in np.unique(pair_codes[known])}
-    for code, name in enumerate(names):
-        medians = {pair: median for pair, median in usual.items() if pair >> 16 == code}
-        if not medians or max(medians.values()) <= _SIZE_UNITS * min(medians.values()):
+    usual = pd.Series(size[known]).groupby(pair_codes[known]).median()
+    by_instrument: dict[int, dict[int, float]] = {}
+    for pair, median in zip(usual.index.to_numpy().tolist(), usual.to_numpy().tolist(), strict=True):
+        by_instrument.setdefault(pair >> 16, {})[pair] = median
+    for code, medians in by_instrument.items():
+        name = names[code]
+        if max(medians.values()) <= _SIZE_UNITS * min(medians.values()):
             continue
         for pair, median in medians.items():
             here = pair_codes == pair
@@ -209,7 +224,7 @@ def _listing(
         notes.append(f"a quote is stale after {SPACINGS:g} usual spacings of its venue: {shown}")
     try:
         return Listing(
-            instruments=tuple(_instrument(rows, code, name) for code, name in enumerate(names)),
+            instruments=_instrument_list(rows, names),
             venues=tuple(
                 Venue(
                     id=name,
@@ -227,16 +242,21 @@ def _listing(
         raise ConfigurationError(f"{path}: {error}") from None
 
 
-def _instrument(rows: np.ndarray, code: int, name: str) -> Instrument:
-    _, _, currency = name.rpartition("-")
-    mine = rows[rows["instrument"] == code]
-    prices = np.concatenate([mine["bid"], mine["ask"]])
-    return Instrument(id=name, kind=Kind.ASSET, quote_currency=currency or "USD", tick=_tick(prices))
+def _instrument_list(rows: np.ndarray, names: list[str]) -> tuple[Instrument, ...]:
+    order = np.argsort(rows["instrument"], kind="stable")
+    starts = np.searchsorted(rows["instrument"][order], np.arange(len(names) + 1))
+    found = []
+    for name, start, end in zip(names, starts[:-1], starts[1:], strict=True):
+        _, _, currency = name.rpartition("-")
+        some = rows[order[start : min(end, start + _LOOKED_AT)]]
+        tick = _tick(np.concatenate([some["bid"], some["ask"]]))
+        found.append(Instrument(id=name, kind=Kind.ASSET, quote_currency=currency or "USD", tick=tick))
+    return tuple(found)
 
 
 def _tick(prices: np.ndarray) -> float:
     # The fewest decimals that write every price.
-    prices = prices[np.isfinite(prices)][:10_000]
+    prices = prices[np.isfinite(prices)]
     for decimals in range(9):
         scaled = prices * 10.0**decimals
         if np.all(np.abs(scaled - np.round(scaled)) <= 1e-6 * np.maximum(1.0, np.abs(scaled) * 1e-6)):

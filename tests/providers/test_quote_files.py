@@ -84,6 +84,13 @@ def test_a_row_without_a_time_is_left_out_and_counted(tmp_path: Path) -> None:
     assert len(file.rows) == 2 and file.malformed == {"a time that cannot be read": 1}
 
 
+def test_a_row_without_instrument_or_venue_is_left_out_and_counted(tmp_path: Path) -> None:
+    file = quotes(tmp_path, "1,a,X/USD,1,2,1,1", "2,,X/USD,1,2,1,1", "3,a,,1,2,1,1")
+    assert len(file.rows) == 1 and file.malformed == {"no instrument or no venue": 2}
+    with pytest.raises(ConfigurationError, match="no row has time, instrument and venue"):
+        quotes(tmp_path, "1,,X/USD,1,2,1,1")
+
+
 def test_a_file_without_any_time_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no time in the column 'ts'"):
         quotes(tmp_path, "soon,a,X/USD,1,2,1,1")
