@@ -16,6 +16,7 @@ from marketstream.api.body import JsonRoute
 from marketstream.api.errors import add_error_handlers
 from marketstream.api.idempotency import AnswerStore, Idempotency, fingerprint_of
 from marketstream.clock import ManualClock
+from marketstream.engine import Engine
 from marketstream.errors import TransientError
 from marketstream.market.records import StoredAnswer
 from marketstream.store.repository import Store
@@ -256,3 +257,23 @@ def test_bodies_that_are_no_json_are_compared_as_they_came() -> None:
     deep = b"[" * 100_000
     assert fingerprint_of(scope, b"\xff") != fingerprint_of(scope, b"\xfe")
     assert fingerprint_of(scope, deep) == fingerprint_of(scope, deep)
+
+
+async def test_every_route_that_creates_something_heeds_the_key(
+    live_client: httpx2.AsyncClient, live_engine: Engine
+) -> None:
+    async def twice(path: str, body: dict[str, Any]) -> httpx2.Response:
+        headers = {"Idempotency-Key": path[-60:]}
+        first, second = [await live_client.post(path, json=body, headers=headers) for _ in range(2)]
+        assert first.status_code == second.status_code < 300
+        assert (first.content, second.headers["idempotent-replayed"]) == (second.content, "true")
+        return first
+
+    spare = {"name": "spare", "kind": "simulated", "options": {"world": "demo", "venue": "cedar"}}
+    await twice("/streaming/providers", spare)
+    text = (await twice("/streaming/rationale/generate", {"rationale_type": "risk_review"})).json()["id"]
+    await live_engine.run_for(2.0)
+    await live_engine.handlers.settle()
+    await twice(f"/streaming/rationale/{text}/feedback", {"rating": 1})
+    assert (await live_client.get(f"/streaming/rationale/{text}/feedback")).json()["count"] == 1
+    assert (await live_client.get("/streaming/rationale")).json()["count"] == 1
