@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from marketstream.engine import Engine, Recorder, replay
 from marketstream.errors import InvalidInputError
 from marketstream.market.events import Topic
 from marketstream.market.records import ProviderConfig
+from marketstream.providers.base import Fault
 from marketstream.store.journal import JournalReader, JournalWriter
 from marketstream.store.journal_records import (
     CycleEntry,
@@ -237,3 +239,44 @@ async def test_a_file_that_exists_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "a.msj").read_text() == "mine"
     assert engine.streamer.on_cycle is None
     await engine.close()
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_whatever_happens_to_a_stream_its_replay_is_the_same(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    engine = demo_engine(seed=seed, warmup_s=2)
+    recorder = Recorder(engine, tmp_path / "a.msj", flush_s=0.5)
+    await engine.run_for(1.0)
+    for _ in range(12):
+        await _happen(engine, rng)
+        await engine.run_for(rng.choice([0.3, 1.0, 2.5]))
+    engine.resume()
+    await engine.run_for(1.0)
+    live = await recorder.close()
+    await engine.close()
+    replayed = replay(tmp_path / "a.msj")
+    await replayed.run_to_end()
+    await replayed.close()
+    status = replayed.replay_status()
+    assert (status.diverged_at, status.cycles, status.failure) == (None, live.cycles, "")
+    assert replayed.market is not None and engine.market is not None
+    assert replayed.market.book.tobytes() == engine.market.book.tobytes()
+
+
+async def _happen(engine: Engine, rng: random.Random) -> None:
+    name = rng.choice(engine.registry.names)
+    match rng.randrange(7):
+        case 0 | 1:
+            engine.registry.play_fault(name, rng.choice(list(Fault)), rng.choice([1.0, 5.0, 12.0]))
+        case 2:
+            await engine.registry.disable(name)
+        case 3:
+            await engine.registry.enable(name)
+        case 4:
+            engine.house.edge_finder.min_edge_se = rng.uniform(0.0, 3.0)
+            engine.house.fair_value.half_life_s = rng.uniform(1.0, 60.0)
+        case 5:
+            engine.pause() if rng.random() < 0.5 else engine.resume()
+        case 6:
+            if len(engine.registry.names) > 5:
+                await engine.feeds.remove(name)
