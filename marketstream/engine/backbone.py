@@ -113,7 +113,10 @@ class Backbone:
         result = await self.handlers.replay(letter)
         if result.outcome is HandlerOutcome.DONE:
             return await self._mark(letter, DeadLetterStatus.REPLAYED, result.attempts)
-        failed = replace(letter, error=result.error, attempts=result.attempts, failed_at=self._clock.now_ns())
+        kind, _, error = result.error.partition(": ")
+        failed = replace(
+            letter, error_type=kind, error=error, attempts=result.attempts, failed_at=self._clock.now_ns()
+        )
         await self.store.save_dead_letter(failed)
         return failed
 

@@ -221,7 +221,7 @@ class Engine:
             n_providers=len(self.registry.names),
             analysis_ms=self._house.duration_ms,
             out_of_order=self.graph.kernel.out_of_order,
-            errors=loop.errors + self.graph.errors + sum(report.errors for report in self.handlers.report()),
+            errors=loop.errors + self.graph.errors + self.handlers.analysis_errors,
         )
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> asyncio.Task[None] | None:

@@ -142,6 +142,11 @@ class DeltaHandlerManager:
         """Names of all handlers: analyses in the order they run, then those with effects."""
         return (*self._analyses, *self._lanes)
 
+    @property
+    def analysis_errors(self) -> int:
+        """How many times an analysis raised."""
+        return sum(analysis.errors for analysis in self._analyses.values())
+
     def add_analysis(self, name: str, handle: Analyse) -> None:
         """Run `handle` after each cycle, after those that were added before; the events it returns are submitted.
 
