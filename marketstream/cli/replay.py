@@ -84,7 +84,7 @@ def _report(engine: ReplayEngine, widest: _Widest, taken_s: float) -> int:
     reasons = ", ".join(f"{n:,} {reason}" for reason, n in sorted(refused.items())) or "none"
     span_s = (replay.position - replay.begin) / 1e9
     print(
-        f"{replay.cycles:,} cycles and {quotes:,} good quotes of {status.n_venues} venues; refused: {reasons}\n"
+        f"{replay.cycles:,} cycles and {quotes:,} good quotes of {_venues(status.n_venues)}; refused: {reasons}\n"
         f"{span_s:,.1f} s of market time in {taken_s:,.1f} s"
     )
     for line in widest.lines():
@@ -122,9 +122,13 @@ class _Widest:
         first = sorted(self._found.items(), key=lambda item: -item[1][0])[:_SHOWN]
         more = len(self._found) - len(first)
         return [
-            f"{name}: fair value {value:,.6g} from {n} venue{'s' if n > 1 else ''} at {_time(now)}"
+            f"{name}: fair value {value:,.6g} from {_venues(n)} at {_time(now)}"
             for name, (n, value, now) in first
         ] + ([f"and {more} more instruments"] if more else [])
+
+
+def _venues(n: int) -> str:
+    return f"{n} venue" if n == 1 else f"{n} venues"
 
 
 def _time(now: int) -> str:
