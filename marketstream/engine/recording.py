@@ -152,12 +152,13 @@ class Recorder:
 
     def _attach(self) -> None:
         engine = self._engine
-        engine.streamer.on_cycle = self._cycle
-        engine.registry.on_change = self._change
         for provider in engine.registry:
             self._enter(provider)
+        # What stands is told once: before anybody listens to what changes from here on.
         for change in engine.registry.standing():
             self._note_change(change)
+        engine.registry.on_change = self._change
+        engine.streamer.on_cycle = self._cycle
 
     def _detach(self) -> None:
         engine = self._engine
