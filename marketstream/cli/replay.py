@@ -122,8 +122,7 @@ class _Widest:
         first = sorted(self._found.items(), key=lambda item: -item[1][0])[:_SHOWN]
         more = len(self._found) - len(first)
         return [
-            f"{name}: fair value {value:,.6g} from {_venues(n)} at {_time(now)}"
-            for name, (n, value, now) in first
+            f"{name}: fair value {value:,.6g} from {_venues(n)} at {_time(now)}" for name, (n, value, now) in first
         ] + ([f"and {more} more instruments"] if more else [])
 
 
