@@ -138,9 +138,10 @@ class Settings(BaseSettings):
             usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
         except ValueError:
             raise ValueError("llm_base_url must be an address such as http://127.0.0.1:11434/v1") from None
-        if not usable or url.username or url.query or url.fragment:
+        if not usable or "@" in url.netloc or url.query or url.fragment:
             raise ValueError(
-                "llm_base_url must be an address such as http://127.0.0.1:11434/v1, without user, query or fragment"
+                "llm_base_url must be an address such as http://127.0.0.1:11434/v1, without user, password, query or "
+                "fragment"
             )
         return value.rstrip("/")
 

@@ -127,6 +127,8 @@ KEYED = {"llm": "openai", "llm_model": "m", "llm_api_key": "sk-canary"}
         ({"llm_base_url": "http://127.0.0.1.example.org:x/v1"}, "llm_base_url must be an address"),
         ({"llm_base_url": "ftp://127.0.0.1/v1"}, "llm_base_url must be an address"),
         ({"llm_base_url": "http://user:sk-canary@127.0.0.1/v1"}, "without user"),
+        ({"llm_base_url": "http://:sk-canary@127.0.0.1/v1"}, "password"),
+        ({"llm_base_url": "http://@127.0.0.1/v1"}, "without user"),
         ({"llm_base_url": "https://example.org/v1?key=sk-canary"}, "query"),
         ({"llm_api_key": "sk-canary\r\nx-more: 1"}, "printable ASCII"),
         ({"llm_api_key": "sk-canary-ü"}, "printable ASCII"),
