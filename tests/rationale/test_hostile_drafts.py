@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from snapshot_factory import World, random_snapshot
 from test_chain import chain, ordered
 
-from marketstream.market.rationale import Fact, FactSheet, Rationale, RationaleStatus, SpanKind
+from marketstream.market.rationale import Fact, FactSheet, Rationale, RationaleStatus, Span, SpanKind
 from marketstream.rationale.backends import MockBackend, mock_draft
 from marketstream.rationale.draft import MAX_TEXT, DraftError, RationaleDraft, allowed_words, parse_draft
 from marketstream.rationale.facts import fact_sheet
@@ -29,6 +31,12 @@ def shown_digits(fact: Fact) -> str:
     return fact.text if fact.unit in ("UTC", "text") else f"{abs(fact.value):,.{fact.decimals}f}"
 
 
+def shown_number(piece: str, fact: Fact) -> str:
+    """Return the number of a figure, all of it: without sign and unit, a time without its zone."""
+    found = re.fullmatch(r"[+−]?([\d,.]+)( \D+)?", piece)
+    return piece.removesuffix(" UTC") if fact.unit == "UTC" else found[1] if found else piece
+
+
 def assert_is_the_sheets(text: Rationale, sheet: FactSheet) -> None:
     facts = sheet.by_id()
     for words, spans in ((text.headline, text.headline_spans), (text.text, text.spans)):
@@ -36,7 +44,7 @@ def assert_is_the_sheets(text: Rationale, sheet: FactSheet) -> None:
         for span in spans:
             piece = words[span.start : span.end]
             if span.kind is SpanKind.FIGURE:
-                assert re.sub(r"^[+−]", "", piece).startswith(shown_digits(facts[span.fact_id])), piece
+                assert shown_number(piece, facts[span.fact_id]) == shown_digits(facts[span.fact_id]), piece
                 if facts[span.fact_id].value < 0:
                     before = words[: span.start].split(".")[-1]
                     assert piece.startswith("−") or re.search("falls|less", before + words[span.end :])
@@ -102,11 +110,41 @@ def test_any_answer_is_a_draft_or_a_draft_error(answer: str) -> None:
         assert error.malformed
 
 
-def test_the_check_of_figures_catches_a_figure_of_ones_own() -> None:
-    # The planted twin: a text with one digit changed, and one with a digit more, do not pass the check above.
+def test_the_check_of_figures_catches_a_figure_without_a_span() -> None:
+    # The planted twins, here and below: a text that is not the sheet's does not pass the check above.
     sheet = SHEETS[0]
     text = Rationale(
         id="r", kind=sheet.kind, status=RationaleStatus.READY, created_at=0, text="Risk 9.", facts=sheet.facts
     )
     with pytest.raises(AssertionError):
         assert_is_the_sheets(text, sheet)
+
+
+def changed_digit(number: str) -> str:
+    return number[:-1] + str((int(number[-1]) + 1) % 10)
+
+
+@pytest.mark.parametrize("plant", [changed_digit, lambda number: number + "4", lambda number: number[:-1]])
+async def test_the_check_of_figures_catches_a_digit_changed_added_or_dropped_inside_a_figure(
+    plant: Callable[[str], str],
+) -> None:
+    sheet = SHEETS[0]
+    text = await chain().written(ordered(sheet), sheet)
+    assert_is_the_sheets(text, sheet)
+    figures = [s for s in text.spans if s.kind is SpanKind.FIGURE and sheet.by_id()[s.fact_id].decimals]
+    assert figures
+    for span in figures:
+        with pytest.raises(AssertionError):
+            assert_is_the_sheets(planted(text, span, plant), sheet)
+
+
+def planted(text: Rationale, span: Span, plant: Callable[[str], str]) -> Rationale:
+    """Return the text with the number of one figure changed, and every span moved along with it."""
+    was = text.text[span.start : span.end]
+    now = re.sub(r"[\d,.]*\d", lambda number: plant(number[0]), was, count=1)
+    longer = len(now) - len(was)
+    spans = tuple(
+        replace(s, start=s.start + longer * (s.start > span.start), end=s.end + longer * (s.end >= span.end))
+        for s in text.spans
+    )
+    return replace(text, text=text.text[: span.start] + now + text.text[span.end :], spans=spans)
