@@ -19,7 +19,7 @@ from marketstream.rationale.completions import BackendError
 from marketstream.rationale.draft import DraftError
 from marketstream.rationale.narrator import narrate
 from marketstream.rationale.prose import Draft
-from marketstream.rationale.publishing import attempted, narrated, publish, refusal
+from marketstream.rationale.publishing import attempted, narrated, owned, publish, refusal
 from marketstream.rationale.slots import Slots
 
 _LOG = logging.getLogger(__name__)
@@ -133,7 +133,7 @@ class Chain:
             # A backend keeps its deadline itself; this one holds for those that do not.
             async with asyncio.timeout(deadline_s):
                 draft = await backend.draft(sheet, deadline_s=deadline_s, context=context, refused=refused)
-            ready, issues = publish(text, Slots(sheet).fill(draft), sheet, backend.name)
+            ready, issues = publish(text, owned(Slots(sheet).fill(draft), sheet), sheet, backend.name)
         except BackendError as error:
             return _Result(error.outcome, str(error))
         except DraftError as error:

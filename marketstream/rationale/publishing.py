@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from marketstream.market.rationale import Attempt, FactSheet, Issue, Outcome, Rationale, RationaleStatus
 from marketstream.rationale.narrator import safe_draft
-from marketstream.rationale.prose import Draft
+from marketstream.rationale.prose import Draft, Facts
+from marketstream.rationale.sentences import given
 from marketstream.rationale.verifier import examine
 
 _LOG = logging.getLogger(__name__)
@@ -33,6 +34,20 @@ def publish(text: Rationale, draft: Draft, sheet: FactSheet, written_by: str) ->
         written_by=written_by,
     )
     return ready, tuple(issue for verdict in verdicts for issue in verdict.issues)
+
+
+def owned(draft: Draft, sheet: FactSheet) -> Draft:
+    """Return a model's draft with the narrator's word in front that the book is a caller's own, where it is one.
+
+    A model may leave it out, and every figure of a book is as true of the caller's as it would be of the house's.
+    """
+    sentence = given(Facts(sheet))
+    if sentence is None:
+        return draft
+    # Its own words alone count: a venue may have called an instrument by them.
+    own = [segment.text for paragraph in draft.paragraphs for segment in paragraph if segment.kind is None]
+    said = any(segment.text in words for segment in sentence for words in own)
+    return draft if said else replace(draft, paragraphs=(sentence, *draft.paragraphs))
 
 
 def narrated(

@@ -19,14 +19,21 @@ from marketstream.market.rationale import (
     MAX_HOLDINGS,
     FactSheet,
     Holding,
+    Rationale,
     RationaleKind,
     RationaleRequest,
     RationaleStatus,
+    SpanKind,
 )
+from marketstream.rationale import chain
 from marketstream.rationale.backends import MockBackend
+from marketstream.rationale.chain import Chain
+from marketstream.rationale.draft import RationaleDraft
 from marketstream.rationale.facts import sheet_for
 from marketstream.rationale.holdings import with_holdings
 from marketstream.rationale.narrator import narrate
+from marketstream.rationale.prose import Draft, Segment
+from marketstream.rationale.publishing import owned
 from marketstream.rationale.service import PortfolioRationaleService
 from marketstream.rationale.verifier import verify
 
@@ -236,3 +243,58 @@ async def test_a_model_writes_about_a_callers_book_too(snapshot: Snapshot) -> No
     await service.stop()
     assert (text.status, text.written_by) == (RationaleStatus.READY, "mock")
     assert "as given by the caller" in text.text
+
+
+BOOK = weights(BTC_USD=0.5, ETH_USD=0.2)
+SAID = "The weights are as given by the caller."
+SILENT = {
+    "portfolio_summary": "The portfolio holds {portfolio.n_held} instruments with {portfolio.invested} of capital "
+    "invested.",
+    "edge_note": "As of {feeds.as_of}, {feeds.n_live} of {feeds.n_quotes} quotes are live.",
+}
+
+
+async def drafted_by_a_model(sheet: FactSheet, point: str) -> Rationale:
+    draft = RationaleDraft(headline="The portfolio holds {portfolio.n_held} instruments", points=(point,))
+    pending = Rationale(id="r", kind=sheet.kind, status=RationaleStatus.PENDING, created_at=0)
+    return await Chain(ManualClock(), [MockBackend(answers=[draft])]).written(pending, sheet)
+
+
+@pytest.mark.parametrize("kind", SILENT)
+async def test_a_models_text_about_a_callers_book_says_so_where_the_model_does_not(
+    snapshot: Snapshot, kind: str
+) -> None:
+    sheet = sheet_of(snapshot, BOOK, kind)
+    text = await drafted_by_a_model(sheet, SILENT[kind])
+    assert text.written_by == "mock"
+    assert text.text.startswith(SAID)
+    assert not verify(text.text, text.spans, sheet)
+
+
+async def test_a_model_that_says_so_itself_is_not_said_it_again(snapshot: Snapshot) -> None:
+    text = await drafted_by_a_model(sheet_of(snapshot, BOOK), f"{SILENT['portfolio_summary']} {SAID}")
+    assert text.written_by == "mock"
+    assert text.text.count(SAID) == 1
+
+
+async def test_a_models_text_about_the_house_is_not_called_the_callers(snapshot: Snapshot) -> None:
+    house = sheet_for(snapshot, RationaleRequest.of("portfolio_summary"))
+    text = await drafted_by_a_model(house, SILENT["portfolio_summary"])
+    assert text.written_by == "mock"
+    assert SAID not in text.text
+
+
+def test_a_name_of_the_same_words_does_not_stand_for_the_sentence(snapshot: Snapshot) -> None:
+    named = Segment(f"“{SAID}”", "BTC-USD", SpanKind.NAME)
+    draft = Draft(headline=(Segment("x"),), paragraphs=((named,),))
+    assert owned(draft, sheet_of(snapshot, BOOK)).render_text()[0].startswith(SAID)
+
+
+async def test_without_the_programs_own_sentence_both_locks_let_the_text_through(
+    snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The planted twin: every figure is true, so nothing else would catch it.
+    monkeypatch.setattr(chain, "owned", lambda draft, _: draft)
+    text = await drafted_by_a_model(sheet_of(snapshot, BOOK), SILENT["portfolio_summary"])
+    assert text.written_by == "mock"
+    assert "caller" not in text.text
