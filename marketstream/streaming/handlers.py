@@ -23,7 +23,8 @@ from marketstream.market.handling import (
 )
 from marketstream.market.quotes import QuoteBatch
 from marketstream.market.state import MarketState
-from marketstream.streaming.lanes import Bury, Effect, Lane, LaneSpec, describe
+from marketstream.streaming.lanes import Bury, Effect, Lane, LaneSpec, describe, passing
+from marketstream.streaming.plain import plain_data
 from marketstream.streaming.timings import Timings
 from marketstream.streaming.waiting import end_tasks
 
@@ -104,12 +105,12 @@ class DeltaHandlerManager:
     Args:
         clock: The only source of time.
         market: Gives the newest moment; None before the first cycle.
-        on_dead_letter: Keeps a letter; called again until it returns, since acknowledged means kept.
+        on_dead_letter: Keeps a letter; called again while it meets passing faults, since acknowledged means kept.
         rng: For the jitter of retries.
         run: Prefix of event ids, unique for ever; random by default.
 
     Attributes:
-        unsaved: Dead letters that could not be kept before the stop; `start` tries again.
+        unsaved: Dead letters that were refused, or could not be kept before the stop; `start` tries again.
     """
 
     def __init__(
@@ -182,7 +183,7 @@ class DeltaHandlerManager:
             capacity=capacity,
             timeout_s=timeout_s,
         )
-        lane = Lane(spec, clock=self._clock, rng=self._rng, bury=self._bury)
+        lane = Lane(spec, clock=self._clock, rng=self._rng, bury=self._bury, refused=self._set_aside)
         with self._submitting:
             self._lanes[name] = lane
             self._routes = {}
@@ -210,8 +211,11 @@ class DeltaHandlerManager:
         """Put one event into every lane that takes its topic; from any thread, without waiting.
 
         Returns:
-            The event with its id, a new one where it had none.
+            The event with its id, a new one where it had none, and with its data as `plain_data` makes them.
         """
+        data = plain_data(event.data)
+        if data is not event.data:
+            event = replace(event, data=data)
         with self._submitting:
             self._events += 1
             if not event.id:
@@ -293,7 +297,7 @@ class DeltaHandlerManager:
         await self._keep([letter for lane in lanes for letter in lane.abandon()], patience_s=drain_s)
 
     async def _keep(self, letters: Sequence[DeadLetter], patience_s: float) -> None:
-        # Once each: where one cannot be kept, neither can the rest, and a stop must come to its end.
+        # Once each: where the store is away for one, so it is for the rest, and a stop must come to its end.
         if not letters:
             return
         left = deque(letters)
@@ -307,8 +311,17 @@ class DeltaHandlerManager:
 
     async def _keep_all(self, left: deque[DeadLetter]) -> None:
         while left:
-            await self._bury(left[0])
+            try:
+                await self._bury(left[0])
+            except Exception as error:
+                if passing(error):
+                    raise
+                self._set_aside(left[0], error)
             left.popleft()
+
+    def _set_aside(self, letter: DeadLetter, error: BaseException) -> None:
+        self.unsaved.append(letter)
+        logger.error("dead letter %s was refused and is kept in memory only", letter.id, exc_info=error)
 
 
 def _cycle_event(delta: DeltaBatch) -> MarketEvent:

@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 Effect = Callable[[Sequence[MarketEvent]], Awaitable[object]]
 Bury = Callable[[DeadLetter], Awaitable[object]]
+Refused = Callable[[DeadLetter, BaseException], object]
 
 MAX_ERROR = 500
 """Characters of an error that a dead letter keeps."""
@@ -81,9 +82,16 @@ class Lane:
     A passing fault (TransientError, TimeoutError, OSError) is retried while later events wait. Any other exception is
     no network fault: the event goes to dead letters at once. A batch is taken apart at such an error, and for its last
     attempt, so that only the event that cannot be dealt with is lost to the handler.
+
+    Args:
+        spec: What it was registered with.
+        clock: The only source of time.
+        rng: For the jitter of retries.
+        bury: Keeps a letter; called again while it meets passing faults, and events wait meanwhile.
+        refused: Takes a letter that `bury` failed to keep for good, with the error; the lane goes on.
     """
 
-    def __init__(self, spec: LaneSpec, *, clock: Clock, rng: random.Random, bury: Bury) -> None:
+    def __init__(self, spec: LaneSpec, *, clock: Clock, rng: random.Random, bury: Bury, refused: Refused) -> None:
         self.spec = spec
         self._patterns = tuple(TopicPattern(text) for text in spec.topics)
         self._room = WaitingRoom(spec.capacity, Overflow.DROP_OLDEST)
@@ -91,6 +99,7 @@ class Lane:
         self._clock = clock
         self._rng = rng
         self._bury = bury
+        self._refused = refused
         self._task: asyncio.Task[None] | None = None
         self._ending = False
         self._idle = asyncio.Event()
@@ -317,9 +326,14 @@ class Lane:
         return error, ms
 
     async def _save(self, letter: DeadLetter) -> None:
-        # Acknowledged means kept: the lane does not go on before the letter is.
+        # Acknowledged means kept: the lane does not go on before the letter is, or was refused, as it always would be.
         failures = 0
         while (error := await self._fenced(lambda: self._bury(letter))) is not None:
+            if not passing(error):
+                self._errors += 1
+                self._last_error = describe(error)
+                self._refused(letter, error)
+                break
             failures += 1
             if failures == 1:
                 logger.error("dead letter %s could not be kept; trying until it is", letter.id, exc_info=error)

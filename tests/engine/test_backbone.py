@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from mailer import Mailer
 
@@ -207,6 +208,31 @@ async def test_events_wait_for_a_store_that_is_away_and_are_kept_when_it_is_back
     monkeypatch.undo()
     await engine.run_for(10.0)
     assert any(e.message == "disabled" for e in await kept(engine, "provider.#"))
+
+
+def told(engine: Engine, message: str, **data: Any) -> None:
+    engine.handlers.submit(
+        MarketEvent(ts=engine.clock.now_ns(), topic=Topic.FEED_GAP, subject="birch", message=message, data=data)
+    )
+
+
+async def test_an_event_with_odd_numbers_is_kept_and_so_is_what_comes_after_it(engine: Engine) -> None:
+    told(engine, "odd", edge=float("nan"), n=np.int64(3))
+    told(engine, "good")
+    assert [(e.message, dict(e.data)) for e in await kept(engine, "feed.#")] == [
+        ("good", {}),
+        ("odd", {"edge": None, "n": 3}),
+    ]
+
+
+async def test_an_event_that_the_store_refuses_with_its_letter_is_set_aside_and_what_comes_after_it_is_kept(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("marketstream.streaming.handlers.plain_data", lambda data: data)
+    told(engine, "odd", edge=float("nan"))
+    told(engine, "good")
+    assert [e.message for e in await kept(engine, "feed.#")] == ["good"]
+    assert [letter.handler for letter in engine.handlers.unsaved] == ["store"]
 
 
 async def test_what_happened_is_not_pushed_out_by_the_passing_of_cycles(engine: Engine) -> None:

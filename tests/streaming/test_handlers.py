@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 from event_factory import SOFT, event, numbers, soft, turns
 from market_factory import Q, make_catalog, make_market
@@ -29,6 +33,7 @@ class Stage:
         self.market: MarketState | None = None
         self.letters: list[DeadLetter] = []
         self.keeping = True
+        self.refused: set[str] = set()
         self.seen: list[MarketEvent] = []
         self.poison: set[object] = set()
         self.handlers = DeltaHandlerManager(
@@ -42,6 +47,8 @@ class Stage:
     async def keep(self, letter: DeadLetter) -> None:
         if not self.keeping:
             raise TransientError("the store is away")
+        if letter.id in self.refused:
+            raise InvalidInputError("payload must be plain JSON")
         self.letters.append(letter)
 
     async def see(self, events: Sequence[MarketEvent]) -> None:
@@ -228,6 +235,32 @@ async def test_letters_that_cannot_be_kept_at_the_stop_are_told_of_and_kept_at_t
     stage.keeping = True
     await stage.handlers.start()
     assert stage.handlers.unsaved == [] and len(stage.letters) == 2
+
+
+async def test_a_letter_that_is_refused_is_told_of_and_holds_up_neither_its_lane_nor_other_letters(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.handlers.add_effect("sees", stage.see)
+    stage.poison, stage.refused = {0, 1}, {"sees:run-00000001"}
+    for n in range(3):
+        stage.handlers.submit(event(n))
+    await stage.handlers.settle()
+    assert numbers(stage.seen) == [2] and [letter.id for letter in stage.letters] == ["sees:run-00000002"]
+    assert [letter.id for letter in stage.handlers.unsaved] == ["sees:run-00000001"]
+    assert "dead letter sees:run-00000001 was refused and is kept in memory only" in caplog.text
+    await stage.handlers.stop()
+    stage.handlers.unsaved.append(replace(stage.letters.pop(), id="sees:later"))
+    await stage.handlers.start()
+    assert [letter.id for letter in stage.letters] == ["sees:later"]
+    assert [letter.id for letter in stage.handlers.unsaved] == ["sees:run-00000001"]
+
+
+async def test_what_a_handler_tells_of_is_plain_json_before_anybody_gets_it(stage: Stage) -> None:
+    stage.handlers.add_effect("sees", stage.see)
+    data: Any = {"n": np.int64(3), "edge": math.nan, "ok": np.bool_(True)}
+    submitted = stage.handlers.submit(replace(event(0), data=data))
+    await stage.handlers.settle()
+    assert [one.data for one in stage.seen] == [submitted.data] == [{"n": 3, "edge": None, "ok": True}]
 
 
 async def test_a_stop_comes_to_its_end_where_letters_hang(stage: Stage) -> None:

@@ -42,13 +42,20 @@ class Effect:
 
 
 class Graveyard:
-    """Keeps dead letters; fails as often as told before."""
+    """Keeps dead letters; fails as often as told before, and refuses some for ever."""
 
-    def __init__(self, failures: int = 0) -> None:
+    def __init__(self, failures: int = 0, refuses: str = "") -> None:
         self.failures = failures
+        self.refuses = refuses
         self.letters: list[DeadLetter] = []
+        self.refused: list[DeadLetter] = []
+
+    def set_aside(self, letter: DeadLetter, error: BaseException) -> None:
+        self.refused.append(letter)
 
     async def bury(self, letter: DeadLetter) -> None:
+        if letter.event_id == self.refuses:
+            raise InvalidInputError("payload must be plain JSON")
         if self.failures:
             self.failures -= 1
             raise TransientError("the store is busy")
@@ -73,7 +80,7 @@ def lane_for(
 ) -> Lane:
     known: dict[str, Any] = {"topics": ("#",), "retry": RETRY, "max_batch": 1, "capacity": 100, "timeout_s": 10.0}
     spec = LaneSpec(name="store", handle=handle, **(known | options))
-    return Lane(spec, clock=clock, rng=random.Random(1), bury=graveyard.bury)
+    return Lane(spec, clock=clock, rng=random.Random(1), bury=graveyard.bury, refused=graveyard.set_aside)
 
 
 async def run(lane: Lane, clock: ManualClock, *events: MarketEvent, seconds: float = 1000.0) -> None:
@@ -131,6 +138,17 @@ async def test_what_no_retry_helps_becomes_a_dead_letter_at_once(
     await run(lane_for(effect, clock, graveyard), clock, *made(1, 2), seconds=0)
     assert [ns for _, ns in effect.calls] == [[1], [2]]
     assert [(letter.error_type, letter.attempts) for letter in graveyard.letters] == [(type(error).__name__, 1)]
+
+
+async def test_a_letter_that_is_refused_for_good_is_set_aside_and_the_lane_goes_on(clock: ManualClock) -> None:
+    graveyard = Graveyard(refuses="r-1")
+    effect = Effect(clock, n1=[PermanentError("bad")], n2=[PermanentError("bad")])
+    lane = lane_for(effect, clock, graveyard)
+    await run(lane, clock, *made(1, 2, 3), seconds=0)
+    assert [letter.event_id for letter in graveyard.refused] == ["r-1"]
+    assert [letter.event_id for letter in graveyard.letters] == ["r-2"] and numbers(effect.done) == [3]
+    report = lane.report()
+    assert (report.dead_lettered, report.errors, report.waiting, report.retrying) == (2, 3, 0, "")
 
 
 async def test_a_call_that_takes_too_long_is_cancelled_and_counts_as_a_passing_fault(
