@@ -331,6 +331,8 @@ class ReplayEngine(Engine):
             await self._enact(entry)
         elif isinstance(entry, ProviderEntry):
             provider = self.tape.build(entry, self.clock)
+            # Feeds changes a provider in this way: how long quotes of its venue are fresh may be new.
+            self.catalog.retime_known(entry.listing)
             self.registry.add(provider, enabled=entry.enabled)
             self._by_code[provider.code] = provider
         elif isinstance(entry, KnobEntry):
@@ -364,13 +366,17 @@ class ReplayEngine(Engine):
             self.registry.add(provider, enabled=enabled)
             self._by_code[provider.code] = provider
             provider.status = ProviderStatus.RUNNING if enabled else ProviderStatus.DISABLED
-        return Feeds(
+        feeds = Feeds(
+            scope="replay",
             registry=self.registry,
             factory=provider_factory(self.settings, self.clock, self.tape.begin),
             store=lambda: self.store,
             clock=self.clock,
             on_event=self.handlers.submit,
         )
+        # Whose quotes count when is part of what was recorded.
+        feeds.fixed = "a recording is played; its providers are as they were recorded"
+        return feeds
 
     def _make_streamer(self) -> MarketStreamer:
         return TapeStreamer(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ from marketstream.errors import InvalidInputError, NotFoundError
 from marketstream.market.instruments import Instrument, Kind, Market, Venue
 
 _T = TypeVar("_T")
+_Named = TypeVar("_Named", Instrument, Venue, Market)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,26 +46,33 @@ class Catalog:
         self._market_codes: dict[str, np.ndarray] = {}
 
     def add(self, listing: Listing) -> None:
-        """Enter all that `listing` names.
+        """Enter all that `listing` names, or nothing of it.
 
         Raises:
             InvalidInputError: A name is known already with another meaning, or a market names an
                 instrument that nobody lists.
+            NotFoundError: A pair names an instrument or a venue that nobody lists.
         """
-        for venue in listing.venues:
-            self._enter(self._venues, self._venue_codes, venue.id, venue, "venue")
-        for instrument in listing.instruments:
-            if self._enter(self._instruments, self._codes, instrument.id, instrument, "instrument"):
-                self._index = None
-        for market in listing.markets:
-            unknown = [o for o in market.outcomes if o not in self._codes]
+        venues = _new(self._venues, listing.venues, "venue")
+        instruments = _new(self._instruments, listing.instruments, "instrument")
+        markets = _new(self._markets, listing.markets, "market")
+        for market in markets.values():
+            unknown = [o for o in market.outcomes if o not in self._codes and o not in instruments]
             if unknown:
                 raise InvalidInputError(f"market {market.id!r} names unknown instruments {unknown}")
-            if self._markets.setdefault(market.id, market) != market:
-                raise InvalidInputError(f"market {market.id!r} is known already with another meaning")
-            self._market_codes[market.id] = np.array([self._codes[o] for o in market.outcomes], dtype=np.int64)
         for instrument_id, venue_id in listing.pairs:
-            self.code(instrument_id), self.venue_code(venue_id)
+            if instrument_id not in instruments:
+                self.instrument(instrument_id)
+            if venue_id not in venues:
+                self.venue(venue_id)
+        _number(self._venue_codes, venues)
+        _number(self._codes, instruments)
+        self._venues |= venues
+        self._instruments |= instruments
+        self._markets |= markets
+        for market in markets.values():
+            self._market_codes[market.id] = np.array([self._codes[o] for o in market.outcomes], dtype=np.int64)
+        self.version += len(venues) + len(instruments)
 
     def retime(self, venue_id: str, stale_after_s: float) -> None:
         """Change how old a quote of a venue may be, in seconds, from the next cycle on.
@@ -77,6 +85,12 @@ class Catalog:
         if venue.stale_after_s != stale_after_s:
             self._venues[venue_id] = replace(venue, stale_after_s=stale_after_s)
             self.version += 1
+
+    def retime_known(self, listing: Listing) -> None:
+        """Take from `listing` how old a quote may be, for those of its venues that are known."""
+        for venue in listing.venues:
+            if venue.id in self._venues:
+                self.retime(venue.id, venue.stale_after_s)
 
     def add_provider(self, name: str) -> int:
         """Return the code of a provider, giving it one at first sight."""
@@ -156,16 +170,20 @@ class Catalog:
         """Return by venue code how old a quote may be, in ns."""
         return np.array([round(v.stale_after_s * 1e9) for v in self._venues.values()], dtype=np.int64)
 
-    def _enter(self, things: dict[str, _T], codes: dict[str, int], key: str, thing: _T, what: str) -> bool:
-        known = things.get(key)
-        if known is None:
-            codes[key] = len(things)
-            things[key] = thing
-            self.version += 1
-            return True
-        if known != thing:
-            raise InvalidInputError(f"{what} {key!r} is known already with another meaning: {known}")
-        return False
+
+def _new(known: Mapping[str, _Named], given: Iterable[_Named], what: str) -> dict[str, _Named]:
+    # Those that are not known yet, by id.
+    found: dict[str, _Named] = {}
+    for thing in given:
+        same = known.get(thing.id) or found.setdefault(thing.id, thing)
+        if same != thing:
+            raise InvalidInputError(f"{what} {thing.id!r} is known already with another meaning: {same}")
+    return found
+
+
+def _number(codes: dict[str, int], new: Iterable[str]) -> None:
+    for name in new:
+        codes[name] = len(codes)
 
 
 def _find(things: dict[str, _T], key: str, what: str) -> _T:

@@ -122,6 +122,42 @@ async def test_a_provider_that_comes_later_is_recorded_and_replayed(tmp_path: Pa
     assert replayed.market is not None and "A0001-USD" in replayed.market.best_quotes.index
 
 
+async def test_another_time_to_go_stale_is_replayed(tmp_path: Path) -> None:
+    engine = demo_engine()
+    recorder = Recorder(engine, tmp_path / "a.msj")
+    await engine.run_for(1.0)
+    await engine.feeds.add(ProviderConfig(name="kraken", kind="kraken", options={}, enabled=False))
+    await engine.feeds.change("kraken", stale_after_s=5.0)
+    await engine.run_for(1.0)
+    await recorder.close()
+    await engine.close()
+    replayed = replay(tmp_path / "a.msj")
+    await replayed.run_to_end()
+    await replayed.close()
+    status = replayed.replay_status()
+    assert (status.failure, status.diverged_at, replayed.compared) == ("", None, True)
+    assert replayed.catalog.venue("kraken").stale_after_s == replayed.registry.get("kraken").stale_after_s == 5.0
+
+
+async def test_a_provider_that_is_refused_leaves_no_trace_that_a_replay_lacks(tmp_path: Path) -> None:
+    engine = demo_engine()
+    recorder = Recorder(engine, tmp_path / "a.msj")
+    await engine.run_for(1.0)
+    venues, instruments = engine.catalog.venues, engine.catalog.instruments
+    # BTC-USD of the demo has another tick; the first is new.
+    options = {"symbols": ["ZEC-USD:0.01", "BTC-USD:0.5"]}
+    with pytest.raises(InvalidInputError, match="'BTC-USD' is known already"):
+        await engine.feeds.add(ProviderConfig(name="kraken", kind="kraken", options=options, enabled=False))
+    await engine.run_for(1.0)
+    await recorder.close()
+    await engine.close()
+    assert (engine.catalog.venues, engine.catalog.instruments) == (venues, instruments)
+    replayed = replay(tmp_path / "a.msj")
+    await replayed.run_to_end()
+    await replayed.close()
+    assert replayed.compared and replayed.replay_status().diverged_at is None
+
+
 async def test_a_recording_begins_before_the_first_cycle_and_there_is_one(tmp_path: Path) -> None:
     engine = demo_engine()
     recorder = Recorder(engine, tmp_path / "a.msj")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from marketstream.errors import InvalidInputError, NotFoundError
@@ -98,3 +100,41 @@ def test_nouns_refuse_what_makes_no_sense(make: object, message: str) -> None:
 @pytest.mark.parametrize(("tick", "decimals"), [(1.0, 0), (0.5, 1), (0.01, 2), (0.05, 2), (1e-8, 8), (10.0, 0)])
 def test_decimals_follow_the_tick(tick: float, decimals: int) -> None:
     assert Instrument(id="X", kind=Kind.ASSET, tick=tick).decimals == decimals
+
+
+def shape(catalog: Catalog) -> tuple[object, ...]:
+    things = catalog.venues, catalog.instruments, catalog.markets, catalog.providers
+    return (*things, catalog.version, list(catalog.index), catalog.stale_after_ns().tolist())
+
+
+BIRCH = Venue(id="birch", name="Birch", code="BIR", kind=Kind.OUTCOME)
+REFUSED = [
+    (listing(HOME, Instrument(id="BTC-USD", kind=Kind.ASSET, tick=0.5), venue=BIRCH), "'BTC-USD' is known already"),
+    (listing(HOME, venue=BIRCH, markets=(M1,)), r"'M1' names unknown instruments \['M1:away'\]"),
+    (listing(HOME, Instrument(id="M1:home", kind=Kind.ASSET), venue=BIRCH), "'M1:home' is known already"),
+    (Listing(instruments=(HOME,), venues=(BIRCH, ALDER), pairs=(("M1:home", "cedar"),)), "unknown venue 'cedar'"),
+    (Listing(instruments=(HOME,), venues=(BIRCH,), pairs=(("M1:away", "birch"),)), "unknown instrument 'M1:away'"),
+]
+
+
+@pytest.mark.parametrize(("refused", "why"), REFUSED, ids=[why for _, why in REFUSED])
+def test_a_listing_that_is_refused_leaves_nothing_behind(refused: Listing, why: str) -> None:
+    catalog = Catalog()
+    catalog.add(listing(BTC))
+    before = shape(catalog)
+    with pytest.raises((InvalidInputError, NotFoundError), match=why):
+        catalog.add(refused)
+    assert shape(catalog) == before
+    catalog.add(listing(HOME, AWAY, venue=BIRCH, markets=(M1,)))
+    assert catalog.market_codes("M1").tolist() == [1, 2] and catalog.venue_code("birch") == 1
+
+
+def test_a_listing_tells_how_old_quotes_of_known_venues_may_be() -> None:
+    catalog = Catalog()
+    catalog.add(listing(BTC))
+    other = listing(BTC, venue=replace(ALDER, stale_after_s=4.0))
+    with pytest.raises(InvalidInputError, match="venue 'alder' is known already"):
+        catalog.add(other)
+    catalog.retime_known(Listing(instruments=(), venues=(*other.venues, BIRCH), pairs=()))
+    assert catalog.venue("alder").stale_after_s == 4.0 and catalog.n_venues == 1
+    catalog.add(other)
