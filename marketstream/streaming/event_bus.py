@@ -110,7 +110,8 @@ class EventBus:
             name: For stats and logs; the callable's own by default.
             capacity: Events that may wait for it; a plain callable with a capacity gets a queue too.
             policy: What becomes of the next event when that many wait.
-            key: Which events replace each other under CONFLATE, a pure function; topic and subject by default.
+            key: Which events replace each other under CONFLATE, a pure function; topic, subject and
+                `data["kind"]` by default.
 
         Raises:
             InvalidInputError: The pattern is none, the capacity is below one, or a policy or key is given for a
@@ -288,7 +289,8 @@ class EventBus:
             subscription.delivered += 1
             try:
                 subscription.call(event)
-            except Exception as error:  # noqa: BLE001 - a fence: one subscriber must not disturb others
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a fence: others are not disturbed
+                # Nothing is awaited here: a cancellation is the subscriber's own, and no end of this task.
                 subscription.failed(error)
 
 

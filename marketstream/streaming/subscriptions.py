@@ -105,7 +105,8 @@ class Backlog:
 
     async def _run(self, call: Callable[[MarketEvent], Awaitable[None]]) -> None:
         in_a_row = 0
-        while True:
+        # A subscriber that swallows the end of this task does not keep it.
+        while not being_cancelled():
             taken = self.room.take()
             if taken:
                 ((number, event),) = taken
@@ -130,7 +131,9 @@ class Backlog:
     def _tell_space(self) -> None:
         told, self._space = self._space, []
         for waiter in told:
-            waiter.get_loop().call_soon_threadsafe(answer, waiter)
+            # Whoever waited on a loop that has ended waits no more.
+            if not waiter.get_loop().is_closed():
+                waiter.get_loop().call_soon_threadsafe(answer, waiter)
 
 
 class Subscription:

@@ -28,13 +28,14 @@ class Overflow(StrEnum):
 
 
 def subject_of(event: MarketEvent) -> Hashable:
-    """Return the key by which events are conflated unless another is given: topic and subject.
+    """Return the key by which events are conflated unless another is given: topic, subject and kind of news.
 
     >>> from marketstream.market.events import Topic
-    >>> subject_of(MarketEvent(ts=0, topic=Topic.MARKET_DELTA, subject="BTC-USD", message="Up."))[1]
-    'BTC-USD'
+    >>> subject_of(MarketEvent(ts=0, topic=Topic.MARKET_DELTA, subject="BTC-USD", message="Up.", data={"kind": "move"}))
+    (<Topic.MARKET_DELTA: 'market.delta.detected'>, 'BTC-USD', 'move')
     """
-    return event.topic, event.subject
+    # A topic may tell of several things: a move must not replace a crossing that nobody has read yet.
+    return event.topic, event.subject, event.data.get("kind")
 
 
 class WaitingRoom:
@@ -73,12 +74,6 @@ class WaitingRoom:
 
     def __len__(self) -> int:
         return len(self._waiting)
-
-    @property
-    def oldest(self) -> int | None:
-        """Return the number of the event that is next; None in an empty room."""
-        with self._lock:
-            return next(iter(self._waiting), None)
 
     def has_room(self, event: MarketEvent, *, control_too: bool = False) -> bool:
         """Return whether to `offer` this event; only BLOCK refuses, and control events only where `control_too`."""

@@ -24,7 +24,7 @@ from marketstream.market.topics import TopicPattern
 from marketstream.streaming import event_bus, subscriptions
 from marketstream.streaming.event_bus import EventBus
 from marketstream.streaming.subscriptions import Subscription
-from marketstream.streaming.waiting import Overflow, WaitingRoom
+from marketstream.streaming.waiting import Overflow, WaitingRoom, subject_of
 
 FUZZ = int(os.environ.get("MARKETSTREAM_FUZZ", "0"))
 TOPICS = (SOFT, Topic.MARKET_DATA, CONTROL, Topic.FEED_GAP)
@@ -249,7 +249,7 @@ class ConflatesInPlace(WaitingRoom):
     """Puts the newer event where the older one of its key stood."""
 
     def offer(self, one: MarketEvent) -> int:
-        number = self._soft.get((one.topic, one.subject))
+        number = self._soft.get(subject_of(one))
         if self.policy is Overflow.CONFLATE and number is not None:
             self._waiting[number] = one
             self.conflated += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import threading
@@ -148,6 +149,33 @@ async def test_a_subscriber_that_raises_a_cancelled_error_of_its_own_goes_on(bus
     bus.publish(event(1)), bus.publish(event(2))
     await turns()
     assert numbers(seen) == [1, 2] and subscription.errors == 2
+
+
+async def test_a_plain_subscriber_that_raises_a_cancelled_error_keeps_the_event_from_nobody(bus: EventBus) -> None:
+    def bad(one: MarketEvent) -> None:
+        raise asyncio.CancelledError
+
+    seen: list[MarketEvent] = []
+    subscription = bus.subscribe("#", bad)
+    bus.subscribe("#", seen.append)
+    bus.publish(event(1))
+    assert numbers(seen) == [1] and subscription.errors == 1
+
+
+async def test_a_subscriber_that_swallows_its_end_takes_no_more_events(clock: ManualClock, bus: EventBus) -> None:
+    seen: list[MarketEvent] = []
+
+    async def stubborn(one: MarketEvent) -> None:
+        seen.append(one)
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    bus.subscribe("#", stubborn)
+    for n in range(3):
+        bus.publish(event(n))
+    await turns()
+    await asyncio.wait_for(bus.stop(drain_s=0), 5)
+    assert numbers(seen) == [0]
 
 
 async def test_a_slow_subscriber_delays_nobody_and_gets_its_events_in_order(clock: ManualClock, bus: EventBus) -> None:
@@ -337,6 +365,25 @@ async def test_a_stop_lets_queues_empty_for_a_while_and_a_start_goes_on_with_the
     bus.start(), bus.start()
     await clock.run_for(10.0)
     assert numbers(slow.seen) == [0, 1, 3, 4]
+
+
+def test_a_publisher_that_waited_on_a_loop_that_has_ended_stops_nobody_on_the_next(clock: ManualClock) -> None:
+    bus, seen = EventBus(clock), list[MarketEvent]()
+    bus.subscribe("#", seen.append, capacity=1, policy=Overflow.BLOCK)
+    bus.publish(event(0))
+
+    async def wait_in_vain() -> None:
+        waiting = asyncio.create_task(bus.publish_waiting(soft(1)))
+        await turns()
+        assert not waiting.done()
+
+    async def go_on() -> None:
+        bus.start()
+        await bus.stop()
+
+    asyncio.run(wait_in_vain())
+    asyncio.run(go_on())
+    assert numbers(seen) == [0]
 
 
 async def test_what_was_published_before_the_start_is_delivered_then(clock: ManualClock) -> None:
