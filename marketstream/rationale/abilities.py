@@ -9,15 +9,57 @@ from urllib.parse import urlsplit
 
 
 class Format(StrEnum):
-    """How a server can be held to JSON."""
+    """How a server can be held to JSON, from the strictest to the simplest."""
 
     SCHEMA = "json_schema"
     OBJECT = "json_object"
     PLAIN = "text"
 
 
-SIMPLER: Mapping[Format, Format] = {Format.SCHEMA: Format.OBJECT, Format.OBJECT: Format.PLAIN}
-"""What to ask of a server that refuses a format."""
+_LADDER = tuple(Format)
+
+
+class Formats:
+    """Which formats to ask a server for, in order, as learned of what it took and what it refused.
+
+    What is known of a server is a guess where only its port is known, so one that refuses a request is asked simpler.
+    A request can be refused for another cause too (a prompt too long for the model): what counts is what was taken.
+
+    Args:
+        best: What the server is thought to understand.
+
+    >>> formats = Formats(Format.SCHEMA)
+    >>> [each.value for each in formats.to_ask()]
+    ['json_schema', 'json_object', 'text']
+    >>> formats.took(Format.OBJECT)
+    >>> [each.value for each in formats.to_ask()]
+    ['json_object']
+    """
+
+    def __init__(self, best: Format) -> None:
+        self._best = best
+        # Whether it took the best one when last asked; False where it refused all, None where that is not known.
+        self._takes: bool | None = None
+
+    def to_ask(self) -> tuple[Format, ...]:
+        """Return the formats to try at one text, each only where the one before was refused."""
+        if self._takes:
+            return (self._best,)
+        if self._takes is None:
+            return _LADDER[_LADDER.index(self._best) :]
+        return (Format.PLAIN,)
+
+    def took(self, held_to: Format) -> None:
+        """Note that the server answered when asked for this one."""
+        if self._takes is False:
+            # What it refused before had another cause, so nothing was learned of formats.
+            self._takes = None
+        else:
+            self._best, self._takes = held_to, True
+
+    def refused(self) -> None:
+        """Note that the server refused all that it was asked for."""
+        self._takes = None if self._takes else False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from marketstream.errors import ConfigurationError
 from marketstream.market.rationale import FactSheet, Outcome
-from marketstream.rationale.abilities import SIMPLER, Abilities, Format, abilities_of
+from marketstream.rationale.abilities import Abilities, Format, Formats, abilities_of
 from marketstream.rationale.completions import BackendError, answer_text, status_fault
 from marketstream.rationale.draft import MAX_POINTS, MAX_TEXT, SCHEMA, RationaleDraft, parse_draft
 from marketstream.rationale.prompt import MAX_PROMPT_BYTES, prompt, prompt_bytes, sentences
@@ -88,7 +88,7 @@ class OpenAIBackend:
         self._base_url = base_url
         self._api_key = api_key
         self._abilities = abilities_of(base_url, model) if abilities is None else abilities
-        self._format = self._abilities.format
+        self._formats = Formats(self._abilities.format)
         self._max_answer_bytes = max_answer_bytes
         self._clients: dict[asyncio.AbstractEventLoop, asyncio.Future[AsyncOpenAI]] = {}
 
@@ -116,7 +116,7 @@ class OpenAIBackend:
         try:
             # The SDK's own timeouts are per read: a server that drips would hold us for ever.
             async with asyncio.timeout(deadline_s):
-                body = await self._post(messages, self._format)
+                body = await self._post(messages)
         except TimeoutError:
             raise BackendError(Outcome.TIMEOUT, f"no whole answer within {deadline_s:.1f} s") from None
         return answer_text(body)
@@ -127,19 +127,24 @@ class OpenAIBackend:
         if making is not None:
             await (await making).close()
 
-    async def _post(self, messages: Sequence[Mapping[str, str]], held_to: Format) -> bytes:
+    async def _post(self, messages: Sequence[Mapping[str, str]]) -> bytes:
+        for held_to in self._formats.to_ask():
+            body = await self._sent(messages, held_to)
+            if not isinstance(body, int):
+                self._formats.took(held_to)
+                return body
+        self._formats.refused()
+        raise BackendError(*status_fault(body))
+
+    async def _sent(self, messages: Sequence[Mapping[str, str]], held_to: Format) -> bytes | int:
+        """Return the body of the answer; the status where the server does not accept the request as it stands."""
         client = await self._client()
         import openai
 
         try:
             raw = await client.chat.completions.with_raw_response.create(**self._parameters(messages, held_to))
         except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-            simpler = SIMPLER.get(held_to)
-            if simpler is None:
-                raise BackendError(*status_fault(error.status_code)) from None
-            # What is known of a server is a guess where only its port is known: ask it simpler, from now on.
-            self._format = simpler
-            return await self._post(messages, simpler)
+            return error.status_code
         except openai.APIStatusError as error:
             raise BackendError(*status_fault(error.status_code)) from None
         except openai.APITimeoutError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from marketstream.rationale.abilities import SIMPLER, Format, abilities_of
+from marketstream.rationale.abilities import Format, Formats, abilities_of
 
 
 @pytest.mark.parametrize("port", [11434, 8080, 8000, 1234])
@@ -34,8 +34,24 @@ def test_of_an_unknown_server_nothing_is_taken_for_granted() -> None:
     assert abilities_of("https://models.example.org/v1", "x").format is Format.PLAIN
 
 
-def test_every_format_leads_to_the_plainest() -> None:
-    for format_ in Format:
-        while format_ in SIMPLER:
-            format_ = SIMPLER[format_]
-        assert format_ is Format.PLAIN
+@pytest.mark.parametrize("best", Format)
+def test_every_format_leads_to_the_plainest(best: Format) -> None:
+    assert Formats(best).to_ask()[0] is best
+    assert Formats(best).to_ask()[-1] is Format.PLAIN
+
+
+def test_a_simpler_format_is_kept_once_it_was_taken_and_not_before() -> None:
+    formats = Formats(Format.SCHEMA)
+    formats.refused()
+    assert formats.to_ask() == (Format.PLAIN,)
+    formats.took(Format.PLAIN)
+    assert formats.to_ask() == tuple(Format)
+    formats.took(Format.OBJECT)
+    assert formats.to_ask() == (Format.OBJECT,)
+
+
+def test_a_server_that_takes_a_format_no_more_is_asked_simpler_at_the_next_text() -> None:
+    formats = Formats(Format.OBJECT)
+    formats.took(Format.OBJECT)
+    formats.refused()
+    assert formats.to_ask() == (Format.OBJECT, Format.PLAIN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
 import logging
@@ -210,6 +211,31 @@ async def test_a_server_that_refuses_every_format_is_rejected_and_asked_once_aft
         assert caught.value.outcome is Outcome.REJECTED
         assert len(models.requests) == n_requests
     await backend.close()
+
+
+async def test_a_single_refused_request_changes_nothing_for_the_texts_after_it(
+    models: ModelServer, sheet: FactSheet
+) -> None:
+    # A 400 for another cause, such as a prompt that is too long: the server knows schemas as before.
+    backend = OpenAIBackend("now-and-then", base_url=models.url, abilities=Abilities(format=Format.SCHEMA))
+    plays = [server.failing(400)] * 3 + [server.drafting()] * 3 + [server.failing(400)] + [server.drafting()]
+    asked = []
+
+    async def play(request: server.Request, send: server.Send) -> None:
+        asked.append(request.body.get("response_format", {}).get("type"))
+        await plays.pop(0)(request, send)
+
+    models.models = {"now-and-then": play}
+    counts = []
+    while plays:
+        before = len(asked)
+        with contextlib.suppress(BackendError):
+            await backend.draft(sheet, deadline_s=IN_TIME_S)
+        counts.append(len(asked) - before)
+    await backend.close()
+    # All forms refused; one that is asked the simplest way and answers; from then on the schema, once a text.
+    assert counts == [3, 1, 1, 1, 1, 1]
+    assert asked[3:] == [None, *["json_schema"] * 4]
 
 
 async def test_variables_of_the_environment_change_nothing(
