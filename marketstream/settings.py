@@ -194,6 +194,11 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+def bare_settings(**values: Any) -> Settings:
+    """Return defaults with `values`, unchecked, that read no environment and keep nothing on disk."""
+    return Settings.model_construct(store_url=SecretStr("memory"), **values)
+
+
 def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
     """Read settings from arguments, then the environment, then a TOML file, then the defaults.
 

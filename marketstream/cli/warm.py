@@ -6,7 +6,7 @@ import argparse
 import asyncio
 from typing import TYPE_CHECKING
 
-from marketstream.settings import Settings
+from marketstream.settings import bare_settings
 
 if TYPE_CHECKING:
     from marketstream.cli.options import Commands
@@ -30,7 +30,6 @@ async def _play() -> None:
     from marketstream.engine import Engine
 
     # The settings of this user's environment are no matter here, and nothing is left behind.
-    settings = Settings.model_construct(profile="demo", warmup_s=60, store_url="memory")
-    engine = Engine(settings, clock=ManualClock())
+    engine = Engine(bare_settings(profile="demo", warmup_s=60), clock=ManualClock())
     await engine.run_for(1.0)
     await engine.close()

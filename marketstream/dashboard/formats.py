@@ -104,6 +104,18 @@ def day_and_time(ts_ns: int) -> str:
     return datetime.fromtimestamp(ts_ns // 1_000_000_000, tz=UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
+def since_midnight(ts_ns: int, now_ns: int) -> str:
+    """Return a UTC time of day, with the date where it is not today's.
+
+    >>> since_midnight(1_767_225_600_000_000_000, 1_767_225_601_000_000_000)
+    '00:00:00'
+    >>> since_midnight(1_767_225_600_000_000_000, 1_767_398_400_000_000_000)
+    '2026-01-01 00:00:00'
+    """
+    same_day = ts_ns // 86_400_000_000_000 == now_ns // 86_400_000_000_000
+    return clock(ts_ns) if same_day else day_and_time(ts_ns)
+
+
 def horizon(seconds: float) -> str:
     """Return the time a return or risk is over, as it follows `per`.
 

@@ -112,6 +112,10 @@ class Session:
         self._closed = True
         for task in self._tasks:
             task.cancel()
+        for view in self.views.values():
+            close = getattr(view, "close", None)
+            if close is not None:
+                close()
         self.knobs.close()
         self._palette.clear()
         self._layouts.clear()

@@ -11,7 +11,7 @@ from streamz.dataframe import DataFrame as StreamingDataFrame
 from marketstream.analytics.analysis import Analysis, Snapshot
 from marketstream.clock import SECOND_NS, Clock, ManualClock, SystemClock
 from marketstream.engine.backbone import Backbone
-from marketstream.engine.feeds import Feeds, declarations_of, provider_factory
+from marketstream.engine.feeds import Feeds, declarations_of, provider_factory, scope_of
 from marketstream.engine.house import HouseHandler
 from marketstream.engine.status import EngineStatus
 from marketstream.engine.texts import make_rationale
@@ -287,6 +287,7 @@ class Engine:
 
     def _make_feeds(self, given: Iterable[Provider] | None) -> Feeds:
         return Feeds(
+            scope=scope_of(self.settings),
             registry=self.registry,
             factory=provider_factory(self.settings, self.clock, self._begin_ns),
             store=lambda: self.store,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import msgspec
@@ -30,10 +32,12 @@ logger = logging.getLogger(__name__)
 class Feeds:
     """Add, change and remove the providers of a registry at run time, and keep what was changed in the store.
 
-    What was configured here is applied again at the next start, over what profile or file declare. A change that the
-    store cannot keep (TransientError) is taken back.
+    What was configured here is applied again at the next start with the same profile or file, over what that declares.
+    It is kept under its name: a simulated feed that was added to the demo is not found among live ones. A change that
+    the store cannot keep (TransientError) is taken back.
 
     Args:
+        scope: Name of the profile or file.
         registry: Owns the providers.
         factory: Makes them.
         store: Returns what keeps the configurations.
@@ -42,6 +46,9 @@ class Feeds:
         declared: What profile or file declare.
         given: Providers that were made elsewhere.
 
+    Attributes:
+        fixed: Why nothing may be changed, such as while a recording is played; empty where it may.
+
     Raises:
         ConfigurationError: A declaration cannot be used.
     """
@@ -49,6 +56,7 @@ class Feeds:
     def __init__(
         self,
         *,
+        scope: str,
         registry: ProviderRegistry,
         factory: ProviderFactory,
         store: Callable[[], Store],
@@ -57,11 +65,15 @@ class Feeds:
         declared: Iterable[ProviderDeclaration] = (),
         given: Iterable[Provider] = (),
     ) -> None:
+        self.fixed = ""
+        self._scope = scope
         self._registry = registry
         self._factory = factory
         self._store = store
         self._clock = clock
         self._on_event = on_event
+        # A change awaits other tasks: two at once must not mix.
+        self._turn = asyncio.Lock()
         self._declared: dict[str, ProviderConfig] = {}
         for declaration in declared:
             registry.add(factory.build(declaration), enabled=declaration.enabled)
@@ -78,19 +90,20 @@ class Feeds:
         """Make a provider and start it.
 
         Raises:
-            InvalidInputError: The name is taken, the kind is unknown, or an option cannot be used.
+            InvalidInputError: The name is taken, the kind is unknown, an option cannot be used, or feeds are `fixed`.
         """
-        _refuse_addresses(config.options, None)
-        if config.name in self._registry:
-            raise InvalidInputError(f"provider {config.name!r} is there already; change it, or remove it first")
-        await self._enter(config)
-        try:
-            await self._keep(config, "added")
-        except MarketStreamError:
-            # What the next start would not know of is not there now either.
-            await self._registry.remove(config.name)
-            self._configs.pop(config.name, None)
-            raise
+        async with self._changing():
+            _refuse_addresses(config.options, None)
+            if config.name in self._registry:
+                raise InvalidInputError(f"provider {config.name!r} is there already; change it, or remove it first")
+            await self._enter(config)
+            try:
+                await self._keep(config, "added")
+            except MarketStreamError:
+                # What the next start would not know of is not there now either.
+                await self._registry.remove(config.name)
+                self._configs.pop(config.name, None)
+                raise
 
     async def change(
         self,
@@ -104,48 +117,47 @@ class Feeds:
 
         Raises:
             NotFoundError: There is none of that name.
-            InvalidInputError: An option cannot be used, or the provider was made elsewhere and has none.
+            InvalidInputError: An option cannot be used, the provider was made elsewhere and has none, or feeds are
+                `fixed`.
         """
-        self._registry.get(name)
-        before = self._configs.get(name)
-        anew = options is not None or stale_after_s is not None
-        if before is None:
-            if anew:
+        async with self._changing():
+            self._registry.get(name)
+            before = self._configs.get(name)
+            anew = options is not None or stale_after_s is not None
+            if before is not None:
+                _refuse_addresses(options, before.options)
+                after = replace(
+                    before,
+                    enabled=before.enabled if enabled is None else enabled,
+                    options=before.options if options is None else options,
+                    stale_after_s=before.stale_after_s if stale_after_s is None else stale_after_s,
+                )
+                await self._change(before, after, anew=anew)
+            elif anew:
                 raise InvalidInputError(f"provider {name!r} was not made from a configuration; only enabled can change")
-            await self._switch(name, enabled=bool(enabled))
-            return
-        _refuse_addresses(options, before.options)
-        after = replace(
-            before,
-            enabled=before.enabled if enabled is None else enabled,
-            options=before.options if options is None else options,
-            stale_after_s=before.stale_after_s if stale_after_s is None else stale_after_s,
-        )
-        if anew:
-            await self._replace(before, after)
-        else:
-            await self._switch(name, enabled=after.enabled)
-        try:
-            await self._keep(after, "changed")
-        except MarketStreamError:
-            await (self._replace(after, before) if anew else self._switch(name, enabled=before.enabled))
-            self._configs[name] = before
-            raise
+            elif enabled is not None:
+                await self._switch(name, enabled=enabled)
 
     async def remove(self, name: str) -> None:
-        """Stop a provider and forget it; NotFoundError when there is none of that name."""
-        self._registry.get(name)
-        config = self._configs.get(name)
-        # Kept first: where that cannot be done the provider stays, and may be removed later.
-        if config is not None and name in self._declared:
-            # The next start would declare it again: what is kept says that it is gone.
-            await self._store().save_provider(replace(config, removed=True, updated_at=self._clock.now_ns()))
-        elif config is not None:
-            await self._store().forget_provider(name)
-        await self._registry.remove(name)
-        if config is not None:
-            del self._configs[name]
-            self._tell(config, "removed")
+        """Stop a provider and forget it.
+
+        Raises:
+            NotFoundError: There is none of that name.
+            InvalidInputError: Feeds are `fixed`.
+        """
+        async with self._changing():
+            self._registry.get(name)
+            config = self._configs.get(name)
+            # Kept first: where that cannot be done the provider stays, and may be removed later.
+            if config is not None and name in self._declared:
+                # The next start would declare it again: what is kept says that it is gone.
+                await self._save(replace(config, removed=True, options=None))
+            elif config is not None:
+                await self._store().forget_provider(self._key(name))
+            await self._registry.remove(name)
+            if config is not None:
+                del self._configs[name]
+                self._tell(config, "removed")
 
     async def check(self, name: str) -> HealthReport:
         """Ask a provider how it is, no longer than the registry's time-out."""
@@ -153,29 +165,58 @@ class Feeds:
 
     async def restore(self) -> None:
         """Apply what an earlier run has kept; one that cannot be applied is logged and told, the others are."""
-        for config in await self._store().providers():
+        for kept in await self._store().providers():
+            scope, _, name = kept.name.rpartition("/")
+            if scope != self._scope:
+                continue
+            config = replace(kept, name=name)
             try:
                 await self._apply(config)
             except MarketStreamError as error:
-                logger.warning("the kept configuration of provider %r cannot be used: %s", config.name, error)
+                logger.warning("the kept configuration of provider %r cannot be used: %s", name, error)
                 self._tell(config, f"kept configuration cannot be used: {error}")
 
-    async def _apply(self, config: ProviderConfig) -> None:
-        known = config.name in self._registry
-        if config.removed:
-            if known:
-                await self._registry.remove(config.name)
-                self._configs.pop(config.name, None)
-        elif not known:
-            await self._enter(config)
-        elif _same_feed(config, self._configs.get(config.name)):
-            await self._switch(config.name, enabled=config.enabled)
-            self._configs[config.name] = config
-        else:
-            await self._replace(self._configs[config.name], config)
+    @asynccontextmanager
+    async def _changing(self) -> AsyncIterator[None]:
+        if self.fixed:
+            raise InvalidInputError(self.fixed)
+        async with self._turn:
+            yield
 
-    async def _enter(self, config: ProviderConfig) -> None:
-        provider = self._make(config)
+    async def _apply(self, config: ProviderConfig) -> None:
+        declared = self._declared.get(config.name)
+        if config.options is None:
+            # What became of a declared provider; where nobody declares it any more it says nothing.
+            if declared is not None:
+                await self._override(declared, config)
+        elif config.name not in self._registry:
+            await self._enter(config)
+        elif declared is not None:
+            await self._replace(declared, config)
+        else:
+            raise InvalidInputError(f"another provider is named {config.name!r}")
+
+    async def _override(self, declared: ProviderConfig, config: ProviderConfig) -> None:
+        if config.removed:
+            await self._registry.remove(config.name)
+            del self._configs[config.name]
+            return
+        await self._switch(config.name, enabled=config.enabled)
+        self._configs[config.name] = replace(declared, enabled=config.enabled)
+
+    async def _change(self, before: ProviderConfig, after: ProviderConfig, *, anew: bool) -> None:
+        name = before.name
+        await (self._replace(before, after) if anew else self._switch(name, enabled=after.enabled))
+        try:
+            await self._keep(after, "changed")
+        except MarketStreamError:
+            await (self._replace(after, before) if anew else self._switch(name, enabled=before.enabled))
+            self._configs[name] = before
+            raise
+
+    async def _enter(self, config: ProviderConfig, made: Provider | None = None) -> None:
+        provider = self._make(config) if made is None else made
+        self._retime(provider)
         self._registry.add(provider, enabled=config.enabled)
         if config.enabled:
             await self._registry.enable(config.name)
@@ -183,21 +224,21 @@ class Feeds:
 
     async def _replace(self, before: ProviderConfig, after: ProviderConfig) -> None:
         # Made before the old one goes: what cannot be used changes nothing.
-        self._make(after)
+        made = self._make(after)
         await self._registry.remove(before.name)
         try:
-            self._retime(after)
-            await self._enter(after)
+            await self._enter(after, made)
         except InvalidInputError:
-            self._retime(before)
             await self._enter(before)
             raise
 
-    def _retime(self, config: ProviderConfig) -> None:
-        # How long quotes are fresh is the venue's; everything else about a venue that is known may not change.
+    def _retime(self, provider: Provider) -> None:
+        # How long quotes are fresh is the venue's, and changes with the only provider that carries it; all else about
+        # a venue that is known may not change.
         catalog = self._registry.catalog
-        known = {venue.id for venue in catalog.venues}
-        for venue in self._make(config).listing().venues:
+        carried = {venue.id for other in self._registry for venue in other.listing().venues}
+        known = {venue.id for venue in catalog.venues} - carried
+        for venue in provider.listing().venues:
             if venue.id in known:
                 catalog.retime(venue.id, venue.stale_after_s)
 
@@ -212,10 +253,18 @@ class Feeds:
             raise InvalidInputError(str(error)) from None
 
     async def _keep(self, config: ProviderConfig, what: str) -> None:
-        kept = replace(config, updated_at=self._clock.now_ns())
-        await self._store().save_provider(kept)
-        self._configs[config.name] = kept
+        # Of a declared provider that was only switched no options are kept: they stay those of its declaration.
+        only_switched = _same_feed(config, self._declared.get(config.name))
+        await self._save(replace(config, options=None) if only_switched else config)
+        self._configs[config.name] = config
         self._tell(config, what)
+
+    async def _save(self, config: ProviderConfig) -> None:
+        await self._store().save_provider(replace(config, name=self._key(config.name), updated_at=self._clock.now_ns()))
+
+    def _key(self, name: str) -> str:
+        # No name of a provider has a slash.
+        return f"{self._scope}/{name}"
 
     def _tell(self, config: ProviderConfig, what: str) -> None:
         self._on_event(
@@ -227,6 +276,11 @@ class Feeds:
                 data={"kind": config.kind, "enabled": config.enabled, "change": what},
             )
         )
+
+
+def scope_of(settings: Settings) -> str:
+    """Return the name under which run-time configurations are kept: the file's, or the profile's."""
+    return settings.profile if settings.providers_file is None else settings.providers_file.name
 
 
 def declarations_of(settings: Settings) -> list[ProviderDeclaration]:

@@ -65,7 +65,7 @@ class ProviderConfig:
     """What somebody configured at run time, applied again at the next start.
 
     Attributes:
-        name: Unique.
+        name: Unique; in the store the profile or file it belongs to stands before it, as in `demo/elm`.
         kind: Kind of feed, such as `kraken`.
         options: Of that kind; None where only `enabled` or `removed` overrides a declared provider.
         enabled: Whether it may feed prices.

@@ -84,6 +84,39 @@ async def test_older_events_are_a_page_away_and_newest_comes_back(engine: Engine
     await until(session, lambda words: "note 59" in words)
 
 
+async def test_a_second_press_of_older_before_the_page_is_there_skips_none(engine: Engine, session: Session) -> None:
+    for n in range(120):
+        engine.handlers.submit(
+            MarketEvent(ts=engine.clock.now_ns(), topic=Topic.ENGINE_STATUS, subject="engine", message=f"note {n:03d}.")
+        )
+    await engine.handlers.settle()
+    go_to(session, "Events")
+    await until(session, lambda words: "note 119" in words)
+    audit(session).older(), audit(session).older()
+    words = await until(session, lambda words: "page 2" in words and "note 119" not in words)
+    assert "note 060" in words
+    audit(session).newest(), audit(session).older()
+    await until(session, lambda words: "note 119" in words)
+
+
+async def test_letters_are_there_again_when_the_store_can_be_read_again(
+    engine: Engine, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await broken_mailer(engine)
+    go_to(session, "Events")
+    await until(session, lambda words: "planted" in words)
+
+    async def fail(*_: object) -> None:
+        raise TransientError("the database is gone")
+
+    monkeypatch.setattr(engine.store, "dead_letters", fail)
+    letters(session).page.forget()
+    await until(session, lambda words: "the database is gone" in words)
+    monkeypatch.undo()
+    letters(session).page.forget()
+    await until(session, lambda words: "planted" in words and "the database is gone" not in words)
+
+
 async def test_a_dead_letter_is_listed_with_its_reason_and_replayed_once_it_can_be(
     engine: Engine, session: Session
 ) -> None:

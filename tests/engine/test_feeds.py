@@ -150,7 +150,7 @@ async def test_a_removed_provider_can_be_added_again_under_its_declared_name(tmp
 async def test_a_kept_configuration_that_no_longer_fits_is_told_and_stops_nothing(tmp_path: Path) -> None:
     engine = new_engine(tmp_path)
     await engine.run_for(0.5)
-    await engine.store.save_provider(ProviderConfig(name="old", kind="telepathy", options={}, enabled=True))
+    await engine.store.save_provider(ProviderConfig(name="demo/old", kind="telepathy", options={}, enabled=True))
     await engine.close()
     engine = new_engine(tmp_path)
     await engine.run_for(0.5)
@@ -159,6 +159,85 @@ async def test_a_kept_configuration_that_no_longer_fits_is_told_and_stops_nothin
     assert len(told) == 1 and "cannot be used" in told[0]
     assert "old" not in engine.registry
     await engine.close()
+
+
+async def test_a_feed_of_the_demo_is_not_found_among_those_of_another_profile(tmp_path: Path) -> None:
+    engine = new_engine(tmp_path)
+    await engine.run_for(0.5)
+    await engine.feeds.add(ELM)
+    await engine.feeds.change("alder", enabled=False)
+    await engine.close()
+    engine = new_engine(tmp_path, profile="null")
+    await engine.run_for(0.5)
+    assert "elm" not in engine.registry and engine.registry.is_enabled("alder")
+    await engine.feeds.change("birch", enabled=False)
+    await engine.close()
+    engine = new_engine(tmp_path)
+    await engine.run_for(0.5)
+    assert "elm" in engine.registry and not engine.registry.is_enabled("alder") and engine.registry.is_enabled("birch")
+    await engine.close()
+
+
+async def test_a_declared_feed_that_was_only_switched_follows_its_declaration(tmp_path: Path) -> None:
+    file = tmp_path / "feeds.toml"
+
+    def declare(venue: str) -> None:
+        file.write_text(
+            f'[[providers]]\nname = "one"\nkind = "simulated"\noptions = {{ world = "demo", venue = "{venue}" }}\n'
+        )
+
+    declare("birch")
+    engine = new_engine(tmp_path, providers_file=file)
+    await engine.run_for(0.2)
+    await engine.feeds.change("one", enabled=False)
+    (kept,) = await engine.store.providers()
+    assert kept.name == "feeds.toml/one" and kept.options is None and not kept.enabled
+    await engine.close()
+
+    declare("cedar")
+    engine = new_engine(tmp_path, providers_file=file)
+    await engine.run_for(0.2)
+    assert [venue.id for venue in engine.registry.get("one").listing().venues] == ["cedar"]
+    assert not engine.registry.is_enabled("one")
+    await engine.close()
+
+
+async def test_nothing_can_be_changed_where_feeds_are_fixed(engine: Engine) -> None:
+    engine.feeds.fixed = "planted"
+    for change in (engine.feeds.add(ELM), engine.feeds.change("alder", enabled=False), engine.feeds.remove("alder")):
+        with pytest.raises(InvalidInputError, match="planted"):
+            await change
+    assert engine.registry.is_enabled("alder")
+
+
+async def test_a_feed_that_was_made_elsewhere_can_be_switched_and_a_kept_one_of_its_name_is_told(
+    tmp_path: Path,
+) -> None:
+    engine = new_engine(tmp_path)
+    await engine.run_for(0.2)
+    await engine.feeds.add(ELM)
+    (elm,) = (provider for provider in engine.registry if provider.name == "elm")
+    await engine.close()
+    settings = load_settings(warmup_s=0, store_url=f"sqlite:///{tmp_path / 'store.db'}")
+    engine = Engine(settings, clock=ManualClock(), providers=[elm])
+    await engine.run_for(0.2)
+    await engine.handlers.settle()
+    assert any("another provider is named 'elm'" in event.message for event in engine.events)
+    await engine.feeds.change("elm")
+    assert engine.registry.is_enabled("elm")
+    await engine.feeds.change("elm", enabled=False)
+    assert not engine.registry.is_enabled("elm")
+    await engine.close()
+
+
+async def test_a_venue_that_is_carried_by_another_feed_keeps_its_time(engine: Engine) -> None:
+    first = ProviderConfig(name="k1", kind="kraken", options={}, enabled=False)
+    await engine.feeds.add(first)
+    with pytest.raises(InvalidInputError, match="known already with another meaning"):
+        await engine.feeds.add(ProviderConfig(name="k2", kind="kraken", options={}, enabled=False, stale_after_s=30.0))
+    await engine.feeds.remove("k1")
+    await engine.feeds.add(ProviderConfig(name="k2", kind="kraken", options={}, enabled=False, stale_after_s=30.0))
+    assert engine.catalog.venue("kraken").stale_after_s == 30.0
 
 
 async def test_a_check_says_how_a_provider_is(engine: Engine) -> None:

@@ -145,8 +145,8 @@ def _add_changing(routes: APIRouter, engine: Engine, changing: asyncio.Lock) -> 
 
 def check_live(engine: Engine) -> None:
     """Raise 409 while a recording is played: whose quotes count when is part of what was recorded."""
-    if engine.status().replay is not None:
-        raise HTTPException(HTTPStatus.CONFLICT, "a recording is played; its providers are as they were recorded")
+    if engine.feeds.fixed:
+        raise HTTPException(HTTPStatus.CONFLICT, engine.feeds.fixed)
 
 
 def report_of(engine: Engine, name: str) -> ProviderReport:

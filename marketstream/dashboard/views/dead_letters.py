@@ -51,9 +51,10 @@ class DeadLettersCard:
             return
         if list(letters) != list(self.rows):
             self.rows = {key: self.rows.get(key) or LetterRow(letter, self) for key, letter in letters.items()}
-            self._card.body(*(row.view for row in self.rows.values()))
+        # Also after a time in which the store could not be read, when a note stood here.
+        self._card.body(*(row.view for row in self.rows.values()))
         for key, letter in letters.items():
-            self.rows[key].show(letter)
+            self.rows[key].refresh(letter)
 
     async def replay(self, letter_id: str) -> str:
         """Hand a letter in again; returns what became of it, in words for its row."""
@@ -88,12 +89,20 @@ class LetterRow:
         self._id = letter.id
         self._card = card
         self._words = text.pane(css=_ROW)
+        self._said_of: DeadLetter | None = None
+        self._newest = letter
         buttons = [self._button("Replay", card.replay), self._button("Discard", card.discard)]
         self.view = pn.Row(self._words, *buttons, margin=0, sizing_mode="stretch_width", stylesheets=[_LINE])
-        self.show(letter)
+        self._show(letter)
 
-    def show(self, letter: DeadLetter) -> None:
-        """Bring the words up to the newest try."""
+    def refresh(self, letter: DeadLetter) -> None:
+        """Bring the words up to the newest try; what was said of a press stays until there is another one."""
+        self._newest = letter
+        if letter != self._said_of:
+            self._said_of = None
+            self._show(letter)
+
+    def _show(self, letter: DeadLetter) -> None:
         text.show(
             self._words,
             markup(
@@ -114,6 +123,7 @@ class LetterRow:
         async def press(_event: Any) -> None:
             button.disabled = True
             said = await act(self._id)
+            self._said_of = self._newest
             text.show(self._words, markup('<div class="row said" role="status">{said}</div>', said=said))
             button.disabled = False
 

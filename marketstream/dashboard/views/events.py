@@ -62,6 +62,7 @@ class AuditCard:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._cursors: list[int | None] = [None]
+        self._shown: int | None = None  # the cursor that the page in hand was asked with
         self.page = Fetch(context, self._load)
         self.kind = pmui.Select(
             label="",
@@ -81,9 +82,9 @@ class AuditCard:
         self.view = self._card.view
 
     def older(self) -> None:
-        """Show the page after the one that is shown."""
+        """Show the page after the one that is shown; while another is still awaited, there is none."""
         page = self.page.value
-        if page is not None and page.next_cursor is not None:
+        if page is not None and page.next_cursor is not None and self._shown == self._cursors[-1]:
             self._go([*self._cursors, page.next_cursor])
 
     def newest(self) -> None:
@@ -92,7 +93,6 @@ class AuditCard:
 
     def refresh(self, moment: Moment) -> None:
         """Show the rows that were read last, and have them read again when they are old."""
-        del moment
         self.page.refresh()
         page = self.page.value
         if self.page.error:
@@ -104,11 +104,15 @@ class AuditCard:
         self._card.head(place, f"{len(page.rows)} shown")
         self.older_button.disabled = page.next_cursor is None
         self.newest_button.disabled = self._cursors[-1] is None
-        text.show(self._body, _table(page.rows) if page.rows else empty("No such event is kept.", ""))
+        text.show(
+            self._body, _table(page.rows, moment.status.now) if page.rows else empty("No such event is kept.", "")
+        )
 
     async def _load(self) -> Page[MarketEvent]:
-        chosen = EventFilter(topics=KINDS[str(self.kind.value)])
-        return await self._context.engine.store.events(chosen, PageRequest(limit=ROWS, cursor=self._cursors[-1]))
+        chosen, cursor = EventFilter(topics=KINDS[str(self.kind.value)]), self._cursors[-1]
+        page = await self._context.engine.store.events(chosen, PageRequest(limit=ROWS, cursor=cursor))
+        self._shown = cursor
+        return page
 
     def _go(self, cursors: list[int | None]) -> None:
         self._cursors = cursors
@@ -129,12 +133,12 @@ class AuditCard:
         )
 
 
-def _table(events: tuple[MarketEvent, ...]) -> Markup:
+def _table(events: tuple[MarketEvent, ...], now: int) -> Markup:
     rows = join(
         markup(
             '<tr><td class="muted when">{when}</td><td title="{topic}"><b>{who}</b></td>'
             '<td class="wrap">{what}</td></tr>',
-            when=formats.clock(event.ts),
+            when=formats.since_midnight(event.ts, now),
             topic=event.topic.value,
             who=event.subject,
             what=event.message,

@@ -77,10 +77,9 @@ class ProviderRow:
 
     async def turn(self, *, on: bool) -> None:
         """Take the provider in or out; what the registry refuses is said in the row."""
-        registry = self._context.engine.registry
         self._busy = True
         try:
-            await (registry.enable(self._name) if on else registry.disable(self._name))
+            await self._context.engine.feeds.change(self._name, enabled=on)
         except MarketStreamError as fault:
             self._say(fault)
         finally:
