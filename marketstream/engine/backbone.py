@@ -56,6 +56,7 @@ class Backbone:
         self._clock = clock
         self._retiring: asyncio.Task[None] | None = None
         self._is_open = False
+        self._closing = asyncio.Lock()
         self.handlers.add_effect("bus", self.bus.handle, max_batch=STORE_BATCH)
         self.handlers.add_effect(
             "store", self._keep_events, topics=STORED_TOPICS, max_batch=STORE_BATCH, retry=STORE_RETRY
@@ -70,6 +71,26 @@ class Backbone:
         if self._is_open:
             return
         try:
+            await self._open()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Let the lanes finish, then close bus and store; also what a start that failed half way has left open."""
+        async with self._closing:
+            if self._retiring is not None:
+                self._retiring.cancel()
+                await asyncio.gather(self._retiring, return_exceptions=True)
+                self._retiring = None
+            if self._is_open:
+                self._is_open = False
+                await self.handlers.stop()
+                await self.bus.stop()
+            await self.store.close()
+
+    async def _open(self) -> None:
+        try:
             await self.store.open()
         except StoreBusyError as error:
             # Another process owns the file: this one runs on, and forgets when it ends.
@@ -77,22 +98,10 @@ class Backbone:
             self.store = Store("memory", clock=self._clock, data_dir=self._settings.data_dir, fallback=str(error))
             await self.store.open()
             self.tell(Topic.STORE_STATUS, "store", f"{error}; records of this process are kept in memory only.")
+        self._is_open = True
         self.bus.start()
         await self.handlers.start()
         self._retiring = asyncio.get_running_loop().create_task(self._retire_old(), name="engine-retention")
-        self._is_open = True
-
-    async def close(self) -> None:
-        """Let the lanes finish, then close bus and store."""
-        if not self._is_open:
-            return
-        self._is_open = False
-        if self._retiring is not None:
-            self._retiring.cancel()
-            await asyncio.gather(self._retiring, return_exceptions=True)
-        await self.handlers.stop()
-        await self.bus.stop()
-        await self.store.close()
 
     def take(self, event: MarketEvent) -> None:
         """Take in one fact: every lane that wants its topic gets it."""
@@ -103,7 +112,7 @@ class Backbone:
         self.take(MarketEvent(ts=self._clock.now_ns(), topic=topic, subject=subject, message=message))
 
     async def replay_dead_letter(self, letter_id: str) -> DeadLetter:
-        """Hand a dead letter to its handler again and return how it stands after that.
+        """Hand a dead letter to its handler again and return how it stands after that, also where others settled it.
 
         Raises:
             NotFoundError: There is no such letter, or its handler is gone.
@@ -114,11 +123,9 @@ class Backbone:
         if result.outcome is HandlerOutcome.DONE:
             return await self._mark(letter, DeadLetterStatus.REPLAYED, result.attempts)
         kind, _, error = result.error.partition(": ")
-        failed = replace(
-            letter, error_type=kind, error=error, attempts=result.attempts, failed_at=self._clock.now_ns()
-        )
-        await self.store.save_dead_letter(failed)
-        return failed
+        failed = replace(letter, error_type=kind, error=error, attempts=result.attempts, failed_at=self._clock.now_ns())
+        # Somebody may have discarded it while it was tried.
+        return await self.store.renew_dead_letter(failed)
 
     async def discard_dead_letter(self, letter_id: str) -> DeadLetter:
         """Give a dead letter up; it stays listed. Raises as `replay_dead_letter`."""

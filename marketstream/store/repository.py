@@ -222,6 +222,28 @@ class Store:
 
         await self._write(Write(rows=1, apply=apply))
 
+    async def renew_dead_letter(self, letter: DeadLetter) -> DeadLetter:
+        """Note how a dead letter that waits failed again; one that was settled meanwhile stays so.
+
+        Returns:
+            The letter as it stands now.
+
+        Raises:
+            NotFoundError: There is none of this id.
+        """
+        row = rows.dead_letter_row(letter)
+        change = (
+            sa.update(DEAD_LETTERS)
+            .where(DEAD_LETTERS.c.id == letter.id, DEAD_LETTERS.c.status == DeadLetterStatus.WAITING.value)
+            .values({name: row[name] for name in ("error_type", "error", "attempts", "failed_at")})
+        )
+
+        def apply(transaction: Transaction) -> DeadLetter:
+            transaction.connection.execute(change)
+            return reading.dead_letter(transaction.connection, letter.id)
+
+        return await self._write(Write(rows=1, apply=apply))
+
     # Providers ----------------------------------------------------------------------------------------------
 
     async def save_provider(self, config: ProviderConfig) -> None:

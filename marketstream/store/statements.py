@@ -49,7 +49,8 @@ class Statements:
         return insert.on_conflict_do_update(index_elements=[key], set_=changed)
 
     def _state(self) -> Any:
-        # Read back from the event: one that comes a second time has its old row number, and changes nothing.
+        # Read back from the event: one that comes a second time has its old row number, and changes nothing. One that
+        # comes late, out of a dead letter, has a new row number and an old time.
         names = ["name", "status", "message", "ts", "event_id", "event_row"]
         event = sa.select(
             EVENTS.c.subject,
@@ -63,7 +64,8 @@ class Statements:
         return insert.on_conflict_do_update(
             index_elements=["name"],
             set_={name: insert.excluded[name] for name in names[1:]},
-            where=insert.excluded.event_row > PROVIDER_STATES.c.event_row,
+            where=sa.tuple_(insert.excluded.ts, insert.excluded.event_row)
+            > sa.tuple_(PROVIDER_STATES.c.ts, PROVIDER_STATES.c.event_row),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -29,20 +29,19 @@ def plain_data(data: Any) -> Mapping[str, Json]:
     return data if _is_plain(data, 0) else {_text(key): _plain(item, 1) for key, item in data.items()}
 
 
-def _is_plain(value: Any, depth: int) -> bool:
+def _is_plain(value: object, depth: int) -> bool:
     # By exact type: a subclass may be a number of numpy, and writes itself in its own way.
-    kind = type(value)
-    if kind is str or kind is bool or value is None:
+    if type(value) is str or type(value) is bool or value is None:
         return True
-    if kind is float:
+    if type(value) is float:
         return math.isfinite(value)
-    if kind is int:
+    if type(value) is int:
         return -_MAX_INT - 1 <= value <= _MAX_INT
     if depth == MAX_DEPTH:
         return False
-    if kind is dict:
+    if type(value) is dict:
         return all(type(key) is str and _is_plain(item, depth + 1) for key, item in value.items())
-    return (kind is list or kind is tuple) and all(_is_plain(item, depth + 1) for item in value)
+    return type(value) in (list, tuple) and all(_is_plain(item, depth + 1) for item in cast("list[object]", value))
 
 
 def _plain(value: Any, depth: int) -> Json:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from marketstream.market.handling import DeadLetterStatus
 from marketstream.market.rationale import RationaleRequest, RationaleStatus
 from marketstream.market.records import EventFilter, PageRequest, StoreKind
 from marketstream.settings import load_settings
+from marketstream.streaming.handlers import DeltaHandlerManager
 
 
 def new_engine(file: Path | None = None, **settings: Any) -> Engine:
@@ -35,6 +37,10 @@ async def engine() -> AsyncIterator[Engine]:
     await engine.run_for(1.0)
     yield engine
     await engine.close()
+
+
+def threads_of_stores() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("store-")]
 
 
 async def kept(engine: Engine, *topics: str) -> list[MarketEvent]:
@@ -114,6 +120,27 @@ async def test_a_second_engine_on_the_same_file_says_so_and_keeps_its_own_record
     await first.close()
 
 
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), RuntimeError("planted")])
+async def test_a_start_that_ends_half_way_leaves_no_store_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    async def broken(self: DeltaHandlerManager) -> None:
+        raise error
+
+    engine = new_engine(tmp_path / "store.db")
+    with monkeypatch.context() as patch:
+        patch.setattr(DeltaHandlerManager, "start", broken)
+        with pytest.raises((RuntimeError, TransientError)):
+            await engine.ensure_running()
+    assert not engine.store.is_open and threads_of_stores() == []
+    await engine.close()
+    await engine.close()
+    other = new_engine(tmp_path / "store.db")
+    await other.run_for(0.2)
+    assert not other.store.status().fallback
+    await other.close()
+
+
 async def test_a_schema_that_it_does_not_know_stops_the_start_and_says_what_to_run(tmp_path: Path) -> None:
     file = tmp_path / "store.db"
     engine = new_engine(file)
@@ -147,6 +174,28 @@ async def test_a_dead_letter_is_told_listed_and_replayed_once(engine: Engine) ->
     with pytest.raises(InvalidInputError, match="was replayed already"):
         await engine.replay_dead_letter(letter.id)
     assert [event.id for event in mailer.sent] == [letter.event_id]
+
+
+async def test_a_letter_that_is_discarded_while_its_replay_fails_stays_discarded(engine: Engine) -> None:
+    again, replaying, may_fail = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def handle(events: Sequence[MarketEvent]) -> None:
+        if again.is_set():
+            replaying.set()
+            await may_fail.wait()
+        await Mailer().handle(events)
+
+    engine.handlers.add_effect("mailer", handle, topics=("provider.status.changed",))
+    await engine.registry.disable("cedar")
+    await engine.handlers.settle()
+    (letter,) = (await engine.store.dead_letters(None, None, PageRequest())).rows
+    again.set()
+    replay = asyncio.create_task(engine.replay_dead_letter(letter.id))
+    await replaying.wait()
+    await engine.discard_dead_letter(letter.id)
+    may_fail.set()
+    assert (await replay).status is DeadLetterStatus.DISCARDED
+    assert (await engine.store.dead_letter(letter.id)).status is DeadLetterStatus.DISCARDED
 
 
 async def test_a_letter_of_a_handler_that_is_gone_says_so_and_can_be_discarded(engine: Engine) -> None:

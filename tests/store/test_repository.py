@@ -315,6 +315,13 @@ async def test_an_old_event_that_comes_again_does_not_bring_back_an_old_state(st
     assert state.status == "RUNNING"
 
 
+async def test_an_old_event_that_comes_late_does_not_bring_back_an_old_state(store: Store) -> None:
+    await store.handle([status_event(2, "RUNNING")])
+    await store.handle([status_event(1, "READY")])
+    (state,) = await store.provider_states()
+    assert (state.status, state.event_id) == ("RUNNING", status_event(2, "").id)
+
+
 async def test_the_order_of_arrival_decides_between_states_of_one_moment(store: Store) -> None:
     await store.handle([replace(status_event(n, status), ts=MIDNIGHT) for n, status in enumerate(("A", "B"))])
     (state,) = await store.provider_states()
@@ -350,6 +357,25 @@ async def test_a_dead_letter_keeps_what_became_of_it(store: Store) -> None:
     await store.save_dead_letter(dead_letter(1))
     await store.mark_dead_letter(dead_letter(1).id, DeadLetterStatus.DISCARDED, 3)
     assert await store.dead_letter(dead_letter(1).id) == dead_letter(1, status=DeadLetterStatus.DISCARDED, attempts=3)
+
+
+async def test_a_dead_letter_that_fails_in_a_replay_keeps_its_newest_error(store: Store) -> None:
+    await store.save_dead_letter(dead_letter(1))
+    again = dead_letter(1, attempts=4, error="still refused", failed_at=MIDNIGHT + 60 * SECOND)
+    assert await store.renew_dead_letter(again) == again == await store.dead_letter(again.id)
+
+
+async def test_a_dead_letter_that_was_settled_while_it_was_replayed_stays_settled(store: Store) -> None:
+    await store.save_dead_letter(dead_letter(1))
+    await store.mark_dead_letter(dead_letter(1).id, DeadLetterStatus.DISCARDED, 3)
+    settled = dead_letter(1, status=DeadLetterStatus.DISCARDED, attempts=3)
+    assert await store.renew_dead_letter(dead_letter(1, attempts=4)) == settled
+    assert await store.dead_letter(settled.id) == settled
+
+
+async def test_a_dead_letter_that_is_not_there_cannot_be_renewed(store: Store) -> None:
+    with pytest.raises(NotFoundError, match="no dead letter"):
+        await store.renew_dead_letter(dead_letter(1))
 
 
 async def test_a_dead_letter_that_is_not_there_is_not_found(store: Store) -> None:
