@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from marketstream.api.body import read_body
 from marketstream.api.errors import RETRY_AFTER_S, instance_of, problem
-from marketstream.clock import Clock
+from marketstream.clock import SECOND_NS, Clock
 from marketstream.errors import MarketStreamError
 from marketstream.market.records import StoredAnswer
 
@@ -34,6 +34,10 @@ CREATING = (
     "/streaming/dead-letters/{id}/replay",
 )
 """Paths whose POST heeds the header, as the OpenAPI document writes them."""
+MAX_UNSTORED = 1_000
+"""Answers that are kept in memory while the store does not take them; beyond it the oldest are forgotten."""
+KEEP_S = 24 * 3600
+"""How long an answer in memory holds, seconds: as long as one in the store."""
 KEPT_HEADERS = ("content-type", "location")
 # What the route itself decided. A body that could not be read, a busy server and a broken one decided nothing.
 KEPT_STATUSES = frozenset({200, 201, 202, 204, 404, 409, 422})
@@ -56,7 +60,8 @@ class Idempotency:
     """ASGI middleware that gives a repeated request with the same key the first one's answer.
 
     An answer is kept before it is sent. Between what the route did and that moment there is one gap: a process
-    killed there does the work again when the request is repeated, unless the work itself is idempotent.
+    killed there does the work again when the request is repeated, unless the work itself is idempotent. An answer that
+    the store does not take is kept in memory, and handed in again at each later request with a key.
 
     Args:
         app: The application behind.
@@ -69,6 +74,7 @@ class Idempotency:
         self.keep = keep
         self.clock = clock
         self._running: set[str] = set()
+        self._unstored: dict[str, StoredAnswer] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; one without a key, or to a path that creates nothing, is only passed on."""
@@ -101,7 +107,7 @@ class Idempotency:
     async def _once(self, scope: Scope, body: bytes, key: str) -> Response:
         fingerprint = fingerprint_of(scope, body)
         try:
-            first = await self.keep().recall(key)
+            first = await self._first(key)
         except MarketStreamError as error:
             detail = f"nothing was done: the store cannot say whether this key was used ({error})"
             headers = {"retry-after": RETRY_AFTER_S}
@@ -115,6 +121,22 @@ class Idempotency:
             detail = "this idempotency key belongs to another request; a new request needs a new key"
             return problem(instance_of(scope), HTTPStatus.UNPROCESSABLE_ENTITY, detail, title="Idempotency Key Reused")
         return Response(first.body, first.status, dict(first.headers) | {REPLAYED.lower(): "true"})
+
+    async def _first(self, key: str) -> StoredAnswer | None:
+        await self._store_again()
+        return self._unstored.get(key) or await self.keep().recall(key)
+
+    async def _store_again(self) -> None:
+        since = self.clock.now_ns() - KEEP_S * SECOND_NS
+        self._unstored = {key: answer for key, answer in self._unstored.items() if answer.at >= since}
+        for key, answer in tuple(self._unstored.items()):
+            try:
+                await self.keep().remember(answer)
+            except MarketStreamError:
+                # Where one is not taken the rest will have to wait too, but not behind it for ever.
+                self._unstored[key] = self._unstored.pop(key, answer)
+                return
+            self._unstored.pop(key, None)
 
     async def _run(self, scope: Scope, body: bytes) -> Response:
         head: Message = {}
@@ -145,8 +167,12 @@ class Idempotency:
         try:
             await self.keep().remember(stored)
         except MarketStreamError:
-            # The work is done: its answer is the truth, whether or not a repetition will find it.
-            logger.warning("the answer under an idempotency key could not be kept", exc_info=True)
+            # The work is done: its answer is the truth, and a repetition must find it.
+            self._unstored[key] = stored
+            logger.warning("the answer under an idempotency key is kept in memory only for now", exc_info=True)
+        while len(self._unstored) > MAX_UNSTORED:
+            self._unstored.pop(next(iter(self._unstored)))
+            logger.error("an answer under an idempotency key is forgotten: the store took none of %d", MAX_UNSTORED)
 
 
 def fingerprint_of(scope: Mapping[str, Any], body: bytes) -> str:

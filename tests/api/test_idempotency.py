@@ -14,12 +14,12 @@ from pydantic import BaseModel
 
 from marketstream.api.body import JsonRoute
 from marketstream.api.errors import add_error_handlers
-from marketstream.api.idempotency import AnswerStore, Idempotency, fingerprint_of
+from marketstream.api.idempotency import KEEP_S, AnswerStore, Idempotency, fingerprint_of
 from marketstream.clock import ManualClock
 from marketstream.engine import Engine
 from marketstream.errors import TransientError
 from marketstream.market.records import StoredAnswer
-from marketstream.store.repository import Store
+from marketstream.store.repository import ANSWER_AGE_S, Store
 
 PATH = "/streaming/providers"
 KEY = {"Idempotency-Key": "order-1"}
@@ -249,7 +249,63 @@ async def test_what_is_done_is_answered_also_where_it_cannot_be_kept(
     async with workshop.client:
         answer = await workshop.post()
     assert answer.status_code == 201
-    assert "could not be kept" in caplog.text
+    assert "kept in memory only for now" in caplog.text
+
+
+class Shaky(Forgetful):
+    """A store that fails as often as told."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures = failures
+        self.kept: dict[str, StoredAnswer] = {}
+
+    async def recall(self, key: str) -> StoredAnswer | None:
+        return self.kept.get(key)
+
+    async def remember(self, answer: StoredAnswer) -> StoredAnswer:
+        if self.failures:
+            self.failures -= 1
+            raise TransientError("the store is locked")
+        return self.kept.setdefault(answer.key, answer)
+
+
+async def test_what_the_store_failed_to_keep_is_done_once_all_the_same(clock: ManualClock) -> None:
+    workshop = Workshop(Shaky(failures=10), clock)
+    async with workshop.client:
+        await test_the_same_request_is_done_once_and_answered_twice(workshop)
+        assert (await workshop.post(name="b")).status_code == 422
+
+
+async def test_what_the_store_failed_to_keep_is_handed_in_again(clock: ManualClock) -> None:
+    store = Shaky(failures=3)
+    workshop = Workshop(store, clock)
+    async with workshop.client:
+        await workshop.post()
+        await workshop.post(headers={"Idempotency-Key": "order-2"})
+        assert store.kept == {}
+        await workshop.post(headers={"Idempotency-Key": "order-3"})
+    assert list(store.kept) == ["order-1", "order-2", "order-3"]
+    assert workshop.done == ["a", "a", "a"]
+
+
+async def test_what_is_kept_in_memory_is_forgotten_after_a_day(clock: ManualClock) -> None:
+    workshop = Workshop(Full(), clock)
+    async with workshop.client:
+        await workshop.post()
+        clock.advance(DAY_S + 1)
+        assert "idempotent-replayed" not in (await workshop.post()).headers
+    assert KEEP_S == ANSWER_AGE_S
+
+
+async def test_memory_holds_a_bounded_number_of_answers(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("marketstream.api.idempotency.MAX_UNSTORED", 2)
+    workshop = Workshop(Full(), clock)
+    async with workshop.client:
+        for n in range(3):
+            await workshop.post(headers={"Idempotency-Key": f"order-{n}"})
+    assert caplog.text.count("is forgotten") == 1
 
 
 def test_bodies_that_are_no_json_are_compared_as_they_came() -> None:
