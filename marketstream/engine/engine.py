@@ -71,7 +71,9 @@ class Engine:
         self.feeds = self._make_feeds(providers)
         self.graph = DeltaGraph(self.catalog, self._keep, window=settings.window, history_s=settings.history_s)
         self.streamer = self._make_streamer()
-        self.rationale = make_rationale(settings, self.clock, lambda: self.snapshot, self.handlers.submit)
+        self.rationale = make_rationale(
+            settings, self.clock, lambda: self.snapshot, self.handlers.submit, stopwatch=self.stopwatch
+        )
         self._started_at: int | None = None
         self._warm = False
         self._restored = False

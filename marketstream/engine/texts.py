@@ -14,15 +14,21 @@ from marketstream.settings import Settings
 
 
 def make_rationale(
-    settings: Settings, clock: Clock, snapshot: Callable[[], Snapshot | None], take: Callable[[MarketEvent], object]
+    settings: Settings,
+    clock: Clock,
+    snapshot: Callable[[], Snapshot | None],
+    take: Callable[[MarketEvent], object],
+    *,
+    stopwatch: Clock,
 ) -> PortfolioRationaleService:
     """Return the service with the model backends of the settings, the narrator behind them.
 
     Args:
         settings: Name the models.
-        clock: The only source of time.
+        clock: Stamps orders and events.
         snapshot: Returns the newest snapshot, None before there is one.
         take: Given the event of each text that has ended.
+        stopwatch: Measures what models take; in a replay, whose time stands or runs, the machine's.
 
     Raises:
         ConfigurationError: A model backend cannot be made of the settings.
@@ -34,6 +40,7 @@ def make_rationale(
     return PortfolioRationaleService(
         snapshot,
         clock,
+        stopwatch=stopwatch,
         backends=make_backends(
             settings.llm,
             base_url=settings.llm_base_url,

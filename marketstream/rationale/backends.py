@@ -129,12 +129,13 @@ class OpenAIBackend:
 
     async def _post(self, messages: Sequence[Mapping[str, str]]) -> bytes:
         for held_to in self._formats.to_ask():
-            body = await self._sent(messages, held_to)
-            if not isinstance(body, int):
+            answer = await self._sent(messages, held_to)
+            if isinstance(answer, bytes):
                 self._formats.took(held_to)
-                return body
+                return answer
+            status = answer
         self._formats.refused()
-        raise BackendError(*status_fault(body))
+        raise BackendError(*status_fault(status))
 
     async def _sent(self, messages: Sequence[Mapping[str, str]], held_to: Format) -> bytes | int:
         """Return the body of the answer; the status where the server does not accept the request as it stands."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import secrets
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
@@ -35,6 +36,10 @@ _LOG = logging.getLogger(__name__)
 STOPPED = "the service was stopped"
 
 
+class ServiceStoppedError(TransientError):
+    """Nobody writes any more, so an order would wait for ever; a start changes that."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Order:
     """What was asked for: about the newest snapshot, or about a caller's own, which enters no history."""
@@ -53,13 +58,14 @@ class PortfolioRationaleService:
     Args:
         snapshot: Returns the newest snapshot, None before there is one.
         clock: Stamps orders.
+        stopwatch: Measures what models and narrator take, and holds models to their deadline; `clock` unless given.
         backends: Models to ask, in order; the narrator writes where there is none or none can.
         write: The narrator.
         deadline_s: Seconds that the backends may take for one text.
         in_flight: Texts in work at once where there are backends.
         max_pending: Orders that may wait.
         max_history: Texts kept, the oldest finished ones go first.
-        make_id: Returns a new id at each call; by default one that holds the moment this service was made.
+        make_id: Returns a new id at each call; by default one that no other service gives.
         on_finished: Called once with every text that ends, ready, failed or cancelled; what it raises is logged.
     """
 
@@ -68,6 +74,7 @@ class PortfolioRationaleService:
         snapshot: Callable[[], Snapshot | None],
         clock: Clock,
         *,
+        stopwatch: Clock | None = None,
         backends: Sequence[Backend] = (),
         write: Callable[[FactSheet], Draft] = narrate,
         deadline_s: float = 20.0,
@@ -79,11 +86,11 @@ class PortfolioRationaleService:
     ) -> None:
         self._snapshot = snapshot
         self._clock = clock
-        self._chain = Chain(clock, backends, write=write, deadline_s=deadline_s)
+        self._chain = Chain(clock if stopwatch is None else stopwatch, backends, write=write, deadline_s=deadline_s)
         self._in_flight = in_flight if backends else 1
         self._max_pending = max_pending
         self._max_history = max_history
-        self._make_id = rationale_ids(_stamp(clock)) if make_id is None else make_id
+        self._make_id = rationale_ids(_run(clock)) if make_id is None else make_id
         self._on_finished = on_finished
         self._texts: OrderedDict[str, Rationale] = OrderedDict()
         self._orders: dict[str, _Order] = {}
@@ -93,6 +100,7 @@ class PortfolioRationaleService:
         self._lock = threading.Lock()
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopped = False
         self._wake = asyncio.Event()
         self.errors = 0
         self.refused = 0
@@ -105,6 +113,8 @@ class PortfolioRationaleService:
     def request(self, request: RationaleRequest, *, snapshot: Snapshot | None = None) -> str:
         """Enter an order and return its id at once; the text is pending until it has been written.
 
+        Before the first start an order waits for it.
+
         Args:
             request: What to write.
             snapshot: A caller's own moment; such a text is found by `own` alone, it is in no history and nobody
@@ -113,10 +123,13 @@ class PortfolioRationaleService:
         Raises:
             NotFoundError: Nobody lists the subject, or a holding.
             InvalidInputError: A holding is no asset.
+            ServiceStoppedError: The service was stopped and not started again.
             TransientError: `max_pending` orders wait already.
         """
         self._check(request, snapshot)
         with self._lock:
+            if self._stopped:
+                raise ServiceStoppedError("nobody writes rationales while the stream is stopped; start it first")
             if len(self._waiting) >= self._max_pending:
                 raise TransientError(f"{self._max_pending} rationales are waiting already; ask again in a moment")
             text = self._new(request)
@@ -197,12 +210,13 @@ class PortfolioRationaleService:
         if self._task is not None:
             return
         self._loop = asyncio.get_running_loop()
+        self._stopped = False
         self._wake = asyncio.Event()
         self._wake.set()
         self._task = asyncio.create_task(self._work(), name="rationale")
 
     async def stop(self) -> None:
-        """Stop writing and fail what waits or is in work, so that nobody waits for ever."""
+        """Stop writing, fail what waits or is in work and refuse orders from now on, so that nobody waits for ever."""
         task, self._task, self._loop = self._task, None, None
         if task is not None:
             tasks = {task, *self._working.values()}
@@ -211,6 +225,7 @@ class PortfolioRationaleService:
             await asyncio.wait(tasks)
             await self._chain.close()
         with self._lock:
+            self._stopped = self._stopped or task is not None
             self._waiting.clear()
             pending = [text for text in self._texts.values() if text.status is RationaleStatus.PENDING]
         for text in pending:
@@ -320,9 +335,11 @@ def rationale_ids(run: str) -> Callable[[], str]:
     return lambda: f"rationale-{run}-{next(numbers):06d}"
 
 
-def _stamp(clock: Clock) -> str:
+def _run(clock: Clock) -> str:
+    # The moment is for people. Two runs can start at the same one: a replay does so each time, a ManualClock too.
     seconds, rest = divmod(clock.now_ns(), 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, tz=UTC):%Y%m%d-%H%M%S}{rest // 1_000_000:03d}"
+    moment = datetime.fromtimestamp(seconds, tz=UTC)
+    return f"{moment:%Y%m%d-%H%M%S}{rest // 1_000_000:03d}-{secrets.token_hex(4)}"
 
 
 def _dated(text: Rationale, request: RationaleRequest, snapshot: Snapshot) -> tuple[Rationale, FactSheet]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, get_args
 
 import httpx2
@@ -67,6 +67,15 @@ async def pages(client: httpx2.AsyncClient, **query: Any) -> list[list[str]]:
             return found
 
 
+@pytest.fixture
+async def early_client(
+    make_engine: Callable[..., Engine], make_client: Callable[[FastAPI], httpx2.AsyncClient]
+) -> AsyncIterator[httpx2.AsyncClient]:
+    """Return a client of an engine that nobody has started yet, whose orders wait."""
+    async with make_client(create_app(make_engine())) as client:
+        yield client
+
+
 def test_the_kinds_offered_are_the_kinds_there_are() -> None:
     assert set(get_args(RationaleType)) == {kind.value for kind in RationaleKind}
     assert set(get_args(Status)) == {status.value for status in RationaleStatus}
@@ -85,12 +94,23 @@ async def test_an_order_is_answered_before_the_work_is_done(
     assert live_engine.rationale.get(answer.json()["id"]).status == "pending"
 
 
-async def test_while_nobody_writes_an_order_stays_pending(client: httpx2.AsyncClient) -> None:
-    # The engine behind `client` is stopped: a 202 that had done the work would show a text here.
-    path = (await order(client)).headers["location"]
-    answer = (await client.get(path)).json()
+async def test_before_the_first_start_an_order_stays_pending(early_client: httpx2.AsyncClient) -> None:
+    # A 202 that had done the work would show a text here.
+    path = (await order(early_client)).headers["location"]
+    answer = (await early_client.get(path)).json()
     assert answer["status"] == "pending"
     assert answer["text"] == ""
+
+
+async def test_an_order_to_a_stopped_stream_is_a_conflict_and_waits_for_nobody(
+    live_client: httpx2.AsyncClient, live_engine: Engine
+) -> None:
+    await live_engine.stop()
+    answers = [await order(live_client) for _ in range(70)]
+    assert {answer.status_code for answer in answers} == {409}
+    assert "while the stream is stopped" in answers[0].json()["detail"]
+    await live_engine.ensure_running()
+    assert (await written(live_client, (await order(live_client)).headers["location"]))["status"] == "ready"
 
 
 async def test_the_text_follows_with_a_fact_behind_every_figure(live_client: httpx2.AsyncClient) -> None:
@@ -160,18 +180,15 @@ async def test_an_order_for_what_cannot_be_written_is_refused(client: httpx2.Asy
     assert (await order(client, **body)).status_code == 422
 
 
-async def test_too_many_orders_are_put_off_and_forget_none(
-    make_engine: Callable[[], Engine], make_client: Callable[[FastAPI], httpx2.AsyncClient]
-) -> None:
-    async with make_client(create_app(make_engine())) as client:
-        answers = [await order(client) for _ in range(70)]
-        taken = [answer for answer in answers if answer.status_code == 202]
-        put_off = [answer for answer in answers if answer.status_code == 429]
-        assert len(taken) + len(put_off) == 70
-        assert put_off
-        assert put_off[0].headers["retry-after"] == "1"
-        for answer in taken:
-            assert (await client.get(answer.headers["location"])).json()["status"] == "pending"
+async def test_too_many_orders_are_put_off_and_forget_none(early_client: httpx2.AsyncClient) -> None:
+    answers = [await order(early_client) for _ in range(70)]
+    taken = [answer for answer in answers if answer.status_code == 202]
+    put_off = [answer for answer in answers if answer.status_code == 429]
+    assert len(taken) + len(put_off) == 70
+    assert put_off
+    assert put_off[0].headers["retry-after"] == "1"
+    for answer in taken:
+        assert (await early_client.get(answer.headers["location"])).json()["status"] == "pending"
 
 
 @pytest.mark.parametrize("identifier", ["nobody", "%00", "a%2Fb", "x" * 64])
@@ -212,10 +229,12 @@ async def test_quantities_are_weighed_at_fair_values(live_client: httpx2.AsyncCl
     assert facts["portfolio.invested"] == 100.0
 
 
-async def test_an_order_may_leave_out_everything_or_say_that_there_is_nothing(client: httpx2.AsyncClient) -> None:
+async def test_an_order_may_leave_out_everything_or_say_that_there_is_nothing(
+    early_client: httpx2.AsyncClient,
+) -> None:
     nothing = {"subject": None, "portfolio_data": None, "context": None}
     for body in ({}, nothing, {"portfolio_data": [], "context": ""}):
-        assert (await order(client, **body)).status_code == 202
+        assert (await order(early_client, **body)).status_code == 202
 
 
 # Models -----------------------------------------------------------------------------------------------------------
@@ -313,7 +332,7 @@ async def test_pages_of_any_size_hold_every_text_once(client: httpx2.AsyncClient
         ended = await ordered(own, 4)
         for each in ended:
             await kept(live_engine, each)
-        await live_engine.stop()
+        live_engine.rationale._in_flight = 0  # nobody takes up what waits
         waiting = await ordered(own, 3)
         for limit in (1, 2, 3, 4, 7, 8, 1000):
             found = await pages(own, limit=limit)
@@ -358,15 +377,17 @@ async def test_a_text_that_the_service_has_forgotten_is_read_from_the_store(
 # Cancelling -------------------------------------------------------------------------------------------------------
 
 
-async def test_an_order_that_waits_is_called_off_once(client: httpx2.AsyncClient) -> None:
-    (waiting,) = await ordered(client)
-    answer = await client.post(f"/streaming/rationale/{waiting}/cancel")
+async def test_an_order_that_waits_is_called_off_once(
+    early_client: httpx2.AsyncClient, live_client: httpx2.AsyncClient
+) -> None:
+    (waiting,) = await ordered(early_client)
+    answer = await early_client.post(f"/streaming/rationale/{waiting}/cancel")
     assert answer.status_code == 200
     assert (answer.json()["status"], answer.json()["reason"]) == ("cancelled", "cancelled on request")
-    again = await client.post(f"/streaming/rationale/{waiting}/cancel")
+    again = await early_client.post(f"/streaming/rationale/{waiting}/cancel")
     assert again.status_code == 409
     assert "is cancelled already" in again.json()["detail"]
-    assert (await client.post("/streaming/rationale/nobody/cancel")).status_code == 404
+    assert (await live_client.post("/streaming/rationale/nobody/cancel")).status_code == 404
 
 
 async def test_what_is_written_cannot_be_called_off(live_client: httpx2.AsyncClient) -> None:
@@ -416,12 +437,15 @@ async def test_feedback_that_cannot_be_is_refused(
 
 
 async def test_feedback_needs_a_text_that_has_ended_and_is_kept(
-    client: httpx2.AsyncClient, live_client: httpx2.AsyncClient, live_engine: Engine, monkeypatch: pytest.MonkeyPatch
+    early_client: httpx2.AsyncClient,
+    live_client: httpx2.AsyncClient,
+    live_engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (waiting,) = await ordered(client)
-    assert (await client.post(f"/streaming/rationale/{waiting}/feedback", json={"rating": 1})).status_code == 409
-    assert (await client.post("/streaming/rationale/nobody/feedback", json={"rating": 1})).status_code == 404
-    assert (await client.get("/streaming/rationale/nobody/feedback")).status_code == 404
+    (waiting,) = await ordered(early_client)
+    assert (await early_client.post(f"/streaming/rationale/{waiting}/feedback", json={"rating": 1})).status_code == 409
+    assert (await live_client.post("/streaming/rationale/nobody/feedback", json={"rating": 1})).status_code == 404
+    assert (await live_client.get("/streaming/rationale/nobody/feedback")).status_code == 404
     path = (await order(live_client)).headers["location"]
     await written(live_client, path)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import asynccontextmanager
@@ -33,7 +34,7 @@ from marketstream.rationale.draft import RationaleDraft
 from marketstream.rationale.facts import sheet_for
 from marketstream.rationale.narrator import narrate
 from marketstream.rationale.prose import Draft, Segment
-from marketstream.rationale.service import PortfolioRationaleService, rationale_ids
+from marketstream.rationale.service import PortfolioRationaleService, ServiceStoppedError, rationale_ids
 from marketstream.rationale.verifier import Verdict
 
 SUMMARY = RationaleRequest.of("portfolio_summary")
@@ -326,10 +327,10 @@ async def test_what_has_ended_cannot_be_cancelled(snapshot: Snapshot) -> None:
             await service.cancel(done)
         with pytest.raises(NotFoundError):
             await service.cancel("rationale-9")
-    waiting = service.request(SUMMARY)
-    await service.cancel(waiting)
-    with pytest.raises(InvalidInputError, match="is cancelled already"):
+        waiting = service.request(SUMMARY)
         await service.cancel(waiting)
+        with pytest.raises(InvalidInputError, match="is cancelled already"):
+            await service.cancel(waiting)
 
 
 async def test_cancelling_twice_at_once_cancels_once(snapshot: Snapshot) -> None:
@@ -369,8 +370,7 @@ async def test_whoever_listens_is_told_once_of_every_text_that_ends(snapshot: Sn
         ready, broken = service.request(SUMMARY), service.request(SUMMARY)
         await settled(service, broken)
         service.write_now(snapshot, "portfolio_summary")
-    stopped = service.request(SUMMARY)
-    await service.stop()
+        stopped = service.request(SUMMARY)
     assert told == [(cancelled, "cancelled"), (ready, "ready"), (broken, "failed"), (stopped, "failed")]
 
 
@@ -392,11 +392,11 @@ async def test_history_is_told_apart_by_kind_and_status(snapshot: Snapshot) -> N
     async with running(service):
         note = service.request(RationaleRequest.of("edge_note"))
         await settled(service, note)
-    waiting = service.request(SUMMARY)
-    assert [t.id for t in service.history(RationaleKind.EDGE_NOTE)] == [note]
-    assert [t.id for t in service.history(status=RationaleStatus.PENDING)] == [waiting]
-    assert service.history(RationaleKind.EDGE_NOTE, RationaleStatus.PENDING) == ()
-    assert [t.id for t in service.history()] == [waiting, note]
+        waiting = service.request(SUMMARY)
+        assert [t.id for t in service.history(RationaleKind.EDGE_NOTE)] == [note]
+        assert [t.id for t in service.history(status=RationaleStatus.PENDING)] == [waiting]
+        assert service.history(RationaleKind.EDGE_NOTE, RationaleStatus.PENDING) == ()
+        assert [t.id for t in service.history()] == [waiting, note]
 
 
 async def test_a_text_about_a_callers_own_moment_is_for_the_caller_alone(snapshot: Snapshot) -> None:
@@ -415,15 +415,51 @@ async def test_a_text_about_a_callers_own_moment_is_for_the_caller_alone(snapsho
     assert told == []
 
 
-def test_ids_are_readable_and_no_other_run_gives_them_again(snapshot: Snapshot) -> None:
-    clock = ManualClock()
-    first = PortfolioRationaleService(lambda: snapshot, clock)
-    assert first.request(SUMMARY) == "rationale-20260101-000000000-000001"
-    assert first.request(SUMMARY) == "rationale-20260101-000000000-000002"
-    clock.advance(0.001)
-    assert PortfolioRationaleService(lambda: snapshot, clock).request(SUMMARY) == "rationale-20260101-000000001-000001"
-    named = PortfolioRationaleService(lambda: snapshot, clock, make_id=rationale_ids("a"))
+def test_ids_hold_the_moment_of_the_run_and_count_its_orders(snapshot: Snapshot) -> None:
+    service = PortfolioRationaleService(lambda: snapshot, ManualClock())
+    first, second = (service.request(SUMMARY) for _ in range(2))
+    assert re.fullmatch(r"rationale-20260101-000000000-[0-9a-f]{8}-000001", first)
+    assert second == first[:-1] + "2"
+    named = PortfolioRationaleService(lambda: snapshot, ManualClock(), make_id=rationale_ids("a"))
     assert named.request(SUMMARY) == "rationale-a-000001"
+
+
+def test_two_runs_that_start_at_the_same_moment_give_no_id_twice(snapshot: Snapshot) -> None:
+    ids = [PortfolioRationaleService(lambda: snapshot, ManualClock()).request(SUMMARY) for _ in range(3)]
+    assert len(set(ids)) == 3
+
+
+async def test_after_a_stop_an_order_is_refused_until_the_next_start(snapshot: Snapshot) -> None:
+    service = PortfolioRationaleService(lambda: snapshot, ManualClock())
+    async with running(service):
+        pass
+    for _ in range(2):
+        with pytest.raises(ServiceStoppedError, match="start it first"):
+            service.request(SUMMARY)
+        await service.stop()
+    assert service.history() == ()
+    async with running(service):
+        assert (await settled(service, service.request(SUMMARY))).status is RationaleStatus.READY
+
+
+async def test_models_are_timed_by_the_stopwatch_and_orders_stamped_by_the_clock(snapshot: Snapshot) -> None:
+    # The clock of a replay: moved by the tape, an hour at a time or not at all.
+    market, stopwatch = ManualClock(), ManualClock()
+
+    class Replayed(MockBackend):
+        async def draft(self, sheet: FactSheet, **more: Any) -> RationaleDraft:
+            market.advance(3600.0)
+            stopwatch.advance(0.25)
+            return await super().draft(sheet, **more)
+
+    away = BackendError(Outcome.RATE_LIMITED, "busy")
+    backends = [Replayed(name="first", answers=[away]), Replayed(name="second")]
+    service = PortfolioRationaleService(lambda: snapshot, market, stopwatch=stopwatch, backends=backends)
+    async with running(service):
+        text = await settled(service, service.request(SUMMARY))
+    assert text.written_by == "second"
+    assert [attempt.duration_ms for attempt in text.attempts] == [250.0, 250.0]
+    assert text.created_at == ManualClock().now_ns()
 
 
 async def test_a_callers_words_reach_the_model_and_no_text(snapshot: Snapshot) -> None:

@@ -32,6 +32,7 @@ from marketstream.market.rationale import Holding, Rationale, RationaleKind, Rat
 from marketstream.market.records import Feedback, FeedbackReason, Page, PageRequest
 from marketstream.rationale.holdings import check_request
 from marketstream.rationale.names import clean_text
+from marketstream.rationale.service import ServiceStoppedError
 
 LIST = "rationale"
 # Cursors from here on count the texts that have not ended, which come first; no store has as many rows.
@@ -61,12 +62,18 @@ def _add_ordering(routes: APIRouter, engine: Engine) -> None:
         "/generate",
         summary="Order a text",
         status_code=HTTPStatus.ACCEPTED,
-        responses=ORDERED | changes(429),
+        responses=ORDERED | changes(409, 429),
     )
     async def generate(response: Response, body: RationaleOrder | None = None) -> RationaleTicket:
-        """Take the order and answer at once; the text is written from the newest snapshot after that."""
+        """Take the order and answer at once; the text is written from the newest snapshot after that.
+
+        Once the stream was stopped an order is a conflict (409) until it is started again.
+        """
         request = requested(RationaleOrder() if body is None else body, engine)
-        ticket = RationaleTicket(id=engine.rationale.request(request))
+        try:
+            ticket = RationaleTicket(id=engine.rationale.request(request))
+        except ServiceStoppedError as error:
+            raise HTTPException(HTTPStatus.CONFLICT, str(error)) from None
         response.headers["location"] = f"/streaming/rationale/{ticket.id}"
         return ticket
 
