@@ -95,7 +95,7 @@ ALLOCATION = {
 STORE = {
     "kind": "sqlite",
     "location": ".marketstream/store.db",
-    "revision": "0002",
+    "revision": "0003",
     "fallback": "",
     "rows": {"events": 60, "providers": 1, "allocations": 1, "rationales": 0, "feedback": 0, "dead_letters": 2},
     "written": 67,

@@ -43,9 +43,10 @@ EVENTS = sa.Table(
     _words("subject"),
     _words("message"),
     _json("data"),
-    sa.Index(None, "topic", "row"),
-    sa.Index(None, "subject", "row"),
-    sa.Index(None, "ts"),
+    sa.Index(None, "ts", "row"),
+    sa.Index(None, "topic", "ts", "row"),
+    sa.Index(None, "subject", "ts", "row"),
+    sa.Index(None, "topic", "subject", "ts", "row"),
     sqlite_autoincrement=True,
 )
 PROVIDERS = sa.Table(

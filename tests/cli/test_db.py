@@ -28,16 +28,16 @@ def test_a_store_goes_up_and_down_and_each_step_is_said(capsys: pytest.CaptureFi
     file = f"{folder / 'store.db'}: "
     assert said(capsys, "status") == (
         1,
-        f"{file}nothing there yet; the first start, or `marketstream db upgrade`, makes revision 0002\n",
+        f"{file}nothing there yet; the first start, or `marketstream db upgrade`, makes revision 0003\n",
     )
     assert said(capsys, "upgrade", "0001") == (0, f"{file}revision base -> 0001\n")
-    assert said(capsys, "status") == (1, f"{file}revision 0001, the newest is 0002: run `marketstream db upgrade`\n")
-    assert said(capsys, "upgrade") == (0, f"{file}revision 0001 -> 0002\n")
-    assert said(capsys, "upgrade") == (0, f"{file}at revision 0002 already, nothing was done\n")
-    assert said(capsys, "status") == (0, f"{file}revision 0002, the newest\n")
+    assert said(capsys, "status") == (1, f"{file}revision 0001, the newest is 0003: run `marketstream db upgrade`\n")
+    assert said(capsys, "upgrade") == (0, f"{file}revision 0001 -> 0003\n")
+    assert said(capsys, "upgrade") == (0, f"{file}at revision 0003 already, nothing was done\n")
+    assert said(capsys, "status") == (0, f"{file}revision 0003, the newest\n")
     parked = "the rows of newer tables are parked, `marketstream db upgrade` takes them back"
-    assert said(capsys, "downgrade", "base") == (0, f"{file}revision 0002 -> base; {parked}\n")
-    assert said(capsys, "status") == (1, f"{file}revision base, the newest is 0002: run `marketstream db upgrade`\n")
+    assert said(capsys, "downgrade", "base") == (0, f"{file}revision 0003 -> base; {parked}\n")
+    assert said(capsys, "status") == (1, f"{file}revision base, the newest is 0003: run `marketstream db upgrade`\n")
 
 
 def test_a_store_in_use_is_left_alone(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
@@ -68,4 +68,4 @@ def test_a_password_is_never_shown(capsys: pytest.CaptureFixture[str], monkeypat
 
 def test_an_unknown_revision_is_refused_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     code, text = said(capsys, "upgrade", "0009")
-    assert code == 2 and "there are: base, 0001, 0002" in text
+    assert code == 2 and "there are: base, 0001, 0002, 0003" in text

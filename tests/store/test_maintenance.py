@@ -30,17 +30,17 @@ def test_steps_up_and_down_are_reported(lasting_url: str, tmp_path: Path) -> Non
     ]
     assert [(report.before, report.after, report.empty) for report in reports] == [
         ("base", "0001", False),
-        ("0001", "0002", False),
-        ("0002", "base", False),
+        ("0001", "0003", False),
+        ("0003", "base", False),
         ("base", "base", False),
     ]
-    assert {report.newest for report in reports} == {"0002"}
+    assert {report.newest for report in reports} == {"0003"}
 
 
 async def test_an_open_store_can_be_looked_at_but_not_changed(tmp_path: Path) -> None:
     store = Store("sqlite", clock=ManualClock(), data_dir=tmp_path)
     await store.open()
-    assert schema_report("sqlite", tmp_path).after == "0002"
+    assert schema_report("sqlite", tmp_path).after == "0003"
     for change in (lambda: upgrade_store("sqlite", tmp_path), lambda: downgrade_store("sqlite", tmp_path, "base")):
         with pytest.raises(StoreBusyError, match="in use by process"):
             change()
@@ -54,7 +54,7 @@ async def test_a_store_that_was_taken_down_opens_again_after_the_upgrade(lasting
     await store.handle([event(1)])
     await store.close()
     downgrade_store(lasting_url, tmp_path, "0001")
-    with pytest.raises(ConfigurationError, match=r"revision 0001.*needs 0002: run `marketstream db upgrade`"):
+    with pytest.raises(ConfigurationError, match=r"revision 0001.*needs 0003: run `marketstream db upgrade`"):
         await store.open()
     upgrade_store(lasting_url, tmp_path)
     await store.open()
@@ -77,4 +77,4 @@ def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
 def test_a_change_that_is_refused_lets_go_of_the_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no revision"):
         upgrade_store("sqlite", tmp_path, "0009")
-    assert upgrade_store("sqlite", tmp_path).after == "0002"
+    assert upgrade_store("sqlite", tmp_path).after == "0003"

@@ -637,7 +637,7 @@ async def test_the_status_counts_rows_without_reading_tables(store: Store) -> No
 async def test_the_status_says_where_and_at_which_revision(store: Store, store_url: str) -> None:
     status = store.status()
     kind = StoreKind(store_url.partition(":")[0])
-    assert (status.kind, status.revision, status.fallback) == (kind, "0002", "")
+    assert (status.kind, status.revision, status.fallback) == (kind, "0003", "")
     assert (status.size_bytes is not None) == (kind is StoreKind.SQLITE)
 
 
