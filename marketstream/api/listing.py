@@ -6,7 +6,7 @@ import base64
 import binascii
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -67,29 +67,36 @@ class Listed(Output):
     next_cursor: str | None = Field(description="Give it as `cursor` for the rows after these; null after the last.")
 
 
-def cursor_of(list_name: str, row: int | None) -> str | None:
-    """Return `row` as an opaque cursor that only `list_name` takes back; None stays None.
+def cursor_of(list_name: str, row: int | None, *more: int) -> str | None:
+    """Return `row`, and what else says where to go on, as a cursor that only `list_name` takes back; None stays None.
 
     >>> cursor_of("events", 42), row_of("events", cursor_of("events", 42))
     ('ZXZlbnRzLjQy', 42)
     """
     if row is None:
         return None
-    return base64.urlsafe_b64encode(f"{list_name}.{row}".encode()).decode().rstrip("=")
+    text = ".".join([list_name, *map(str, (row, *more))])
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def row_of(list_name: str, cursor: str | None) -> int | None:
     """Return the row that a cursor stands for; InvalidInputError for one that this list did not give."""
+    rows = rows_of(list_name, cursor, 1)
+    return rows[0] if rows else None
+
+
+def rows_of(list_name: str, cursor: str | None, most: int) -> tuple[int, ...]:
+    """Return the numbers that a cursor was made of, at most so many; none for None. Raises as `row_of`."""
     if cursor is None:
-        return None
+        return ()
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        name, _, row = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii").rpartition(".")
+        name, *rows = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii").split(".")
     except (UnicodeError, binascii.Error):
-        name, row = "", ""
-    if name != list_name or not re.fullmatch(r"[0-9]{1,18}", row):
+        name, rows = "", []
+    if name != list_name or not 1 <= len(rows) <= most or not all(re.fullmatch(r"[0-9]{1,18}", row) for row in rows):
         raise InvalidInputError("cursor must be the next_cursor of an answer of this list")
-    return int(row)
+    return tuple(map(int, rows))
 
 
 def page_request(list_name: str, query: Listing) -> PageRequest:
@@ -104,11 +111,16 @@ def fields_of(record: DataclassInstance) -> dict[str, Any]:
 
 def listed(list_name: str, now: int, page: Page[T], show: Callable[[T], dict[str, Any]]) -> JsonAnswer:
     """Return the answer with one part of a list; `now` is UTC ns, `show` gives the fields of a row."""
+    return listing(now, page.rows, cursor_of(list_name, page.next_cursor), show)
+
+
+def listing(now: int, rows: Sequence[T], next_cursor: str | None, show: Callable[[T], dict[str, Any]]) -> JsonAnswer:
+    """Return the answer with these rows, where the cursor of the next ones is known; else as `listed`."""
     return JsonAnswer(
         {
             "as_of": timestamp(now),
-            "count": len(page.rows),
-            "next_cursor": cursor_of(list_name, page.next_cursor),
-            "rows": [show(row) for row in page.rows],
+            "count": len(rows),
+            "next_cursor": next_cursor,
+            "rows": [show(row) for row in rows],
         }
     )

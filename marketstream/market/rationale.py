@@ -295,8 +295,8 @@ class RationaleRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rationale:
-    """A text and what stands behind it.
+class RationaleHead:
+    """A text as a list shows it, without its words, its facts and its attempts.
 
     Attributes:
         id: Names it in the API.
@@ -304,14 +304,8 @@ class Rationale:
         subject: Instrument id, where it is about one.
         status: Only a ready one has a text, and its text has passed the verifier.
         headline: One line.
-        headline_spans: What is marked in the headline.
-        text: Paragraphs, parted by an empty line. Plain text: names in it are untrusted, escape them.
-        spans: What is marked in the text.
-        facts: The sheet it was written from.
-        issues: What the verifier refused; not empty on a ready text only when a safe sentence took its place.
         n_figures: Figures in headline and text, all of them verified.
         written_by: The model that wrote it, else `narrator`, or `safe sentence` where the narrator's text was refused.
-        attempts: Every try, in order; more than one means that an earlier writer failed.
         created_at: UTC ns of the order.
         as_of: UTC ns of the snapshot, 0 before there is one.
         sequence: Cycle of the snapshot, -1 before there is one.
@@ -323,18 +317,45 @@ class Rationale:
     subject: str | None = None
     status: RationaleStatus
     headline: str = ""
+    n_figures: int = 0
+    written_by: str = ""
+    created_at: int
+    as_of: int = 0
+    sequence: int = -1
+    reason: str = ""
+
+    @classmethod
+    def from_record(cls, record: str) -> RationaleHead:
+        """Return the head of a whole text in JSON; the rest of it is stepped over, not decoded.
+
+        Raises:
+            InvalidInputError: It is no such thing.
+        """
+        try:
+            return msgspec.json.decode(record, type=RationaleHead)
+        except msgspec.DecodeError as error:
+            raise InvalidInputError(f"this is no rationale: {error}") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rationale(RationaleHead):
+    """A text and what stands behind it.
+
+    Attributes:
+        headline_spans: What is marked in the headline.
+        text: Paragraphs, parted by an empty line. Plain text: names in it are untrusted, escape them.
+        spans: What is marked in the text.
+        facts: The sheet it was written from.
+        issues: What the verifier refused; not empty on a ready text only when a safe sentence took its place.
+        attempts: Every try, in order; more than one means that an earlier writer failed.
+    """
+
     headline_spans: tuple[Span, ...] = ()
     text: str = ""
     spans: tuple[Span, ...] = ()
     facts: tuple[Fact, ...] = ()
     issues: tuple[Issue, ...] = ()
-    n_figures: int = 0
-    written_by: str = ""
     attempts: tuple[Attempt, ...] = ()
-    created_at: int
-    as_of: int = 0
-    sequence: int = -1
-    reason: str = ""
 
     @property
     def used_facts(self) -> tuple[Fact, ...]:

@@ -93,6 +93,8 @@ class PortfolioRationaleService:
         self._make_id = rationale_ids(_run(clock)) if make_id is None else make_id
         self._on_finished = on_finished
         self._texts: OrderedDict[str, Rationale] = OrderedDict()
+        self._counter = itertools.count(1)
+        self._numbers: dict[str, int] = {}
         self._orders: dict[str, _Order] = {}
         self._private: set[str] = set()
         self._waiting: deque[str] = deque()
@@ -134,6 +136,7 @@ class PortfolioRationaleService:
                 raise TransientError(f"{self._max_pending} rationales are waiting already; ask again in a moment")
             text = self._new(request)
             self._texts[text.id] = text
+            self._numbers[text.id] = next(self._counter)
             self._orders[text.id] = _Order(request, snapshot)
             if snapshot is not None:
                 self._private.add(text.id)
@@ -164,9 +167,22 @@ class PortfolioRationaleService:
         self, kind: RationaleKind | None = None, status: RationaleStatus | None = None
     ) -> tuple[Rationale, ...]:
         """Return the texts kept, newest first; of one kind or in one state where these are given."""
+        return tuple(text for _, text in self.numbered(kind) if status in (None, text.status))
+
+    def numbered(
+        self, kind: RationaleKind | None = None, *, before: int | None = None
+    ) -> Sequence[tuple[int, Rationale]]:
+        """Return the texts kept with the numbers of their orders, newest first; those ordered before one, where given.
+
+        A number stays the same whatever becomes of the text, so it is what a list of texts can be cut by.
+        """
         with self._lock:
-            texts = [text for text in reversed(self._texts.values()) if text.id not in self._private]
-        return tuple(t for t in texts if kind in (None, t.kind) and status in (None, t.status))
+            texts = [
+                (self._numbers[text.id], text)
+                for text in reversed(self._texts.values())
+                if text.id not in self._private
+            ]
+        return [(n, t) for n, t in texts if kind in (None, t.kind) and (before is None or n < before)]
 
     def write_now(self, snapshot: Snapshot, kind: str, subject: str | None = None) -> Rationale:
         """Have the narrator write about a caller's own snapshot at once; the text enters no history.
@@ -315,7 +331,7 @@ class PortfolioRationaleService:
             oldest = next(done, None)
             if oldest is None:
                 return
-            del self._texts[oldest]
+            del self._texts[oldest], self._numbers[oldest]
             self._private.discard(oldest)
 
     def _notify(self) -> None:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from marketstream.errors import InvalidInputError, NotFoundError
 from marketstream.market.events import MarketEvent, Topic
 from marketstream.market.handling import DeadLetter, DeadLetterStatus
-from marketstream.market.rationale import Rationale, RationaleKind, RationaleStatus
+from marketstream.market.rationale import Rationale, RationaleHead, RationaleKind, RationaleStatus
 from marketstream.market.records import (
     AllocationRecord,
     EventFilter,
@@ -106,15 +106,24 @@ def dead_letter(connection: sa.Connection, letter_id: str) -> DeadLetter:
 
 def rationales(
     connection: sa.Connection, kind: RationaleKind | None, status: RationaleStatus | None, page: PageRequest
-) -> Page[Rationale]:
-    """Return a page of texts."""
+) -> Page[RationaleHead]:
+    """Return a page of texts without what stands behind them."""
     conditions: Conditions = []
     if kind is not None:
         conditions.append(RATIONALES.c.kind == kind.value)
     if status is not None:
         conditions.append(RATIONALES.c.status == status.value)
-    texts = _newest(RATIONALES, conditions, page)
-    return _page(connection, texts, page, _text)
+    # As the text that it is: a record holds hundreds of facts, of which a list shows none.
+    record = sa.type_coerce(RATIONALES.c.record, sa.Text).label("record")
+    texts = _newest(RATIONALES, conditions, page).with_only_columns(RATIONALES.c.row, record)
+    return _page(connection, texts, page, _head)
+
+
+def kept_rationales(connection: sa.Connection, ids: list[str], before: int | None) -> tuple[frozenset[str], int]:
+    """Return which of some texts stand in rows before `before`, and that row; None stands for the one after all."""
+    if before is None:
+        before = (connection.scalar(sa.select(sa.func.max(RATIONALES.c.row))) or 0) + 1
+    return _among(connection, RATIONALES.c.id, ids, RATIONALES.c.row < before), before
 
 
 def rationale(connection: sa.Connection, rationale_id: str) -> Rationale:
@@ -153,10 +162,15 @@ def answer(connection: sa.Connection, key: str, since: int) -> StoredAnswer | No
 
 def handled(connection: sa.Connection, handler: str, event_ids: list[str]) -> frozenset[str]:
     """Return those of some events that a handler has dealt with."""
+    return _among(connection, HANDLED.c.event_id, event_ids, HANDLED.c.handler == handler)
+
+
+def _among(
+    connection: sa.Connection, column: sa.Column[Any], ids: list[str], condition: sa.ColumnElement[bool]
+) -> frozenset[str]:
     found: set[str] = set()
-    for start in range(0, len(event_ids), _IDS_AT_ONCE):
-        some = event_ids[start : start + _IDS_AT_ONCE]
-        wanted = sa.select(HANDLED.c.event_id).where(HANDLED.c.handler == handler, HANDLED.c.event_id.in_(some))
+    for start in range(0, len(ids), _IDS_AT_ONCE):
+        wanted = sa.select(column).where(condition, column.in_(ids[start : start + _IDS_AT_ONCE]))
         found.update(connection.execute(wanted).scalars())
     return frozenset(found)
 
@@ -207,6 +221,14 @@ def _event(row: Mapping[Any, Any]) -> MarketEvent | None:
         data=row["data"],
         id=row["event_id"],
     )
+
+
+def _head(row: Mapping[Any, Any]) -> RationaleHead | None:
+    try:
+        return RationaleHead.from_record(row["record"])
+    except InvalidInputError:
+        # As in _text.
+        return None
 
 
 def _text(row: Mapping[Any, Any]) -> Rationale | None:

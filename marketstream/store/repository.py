@@ -15,7 +15,7 @@ from marketstream.clock import SECOND_NS, Clock
 from marketstream.errors import NotFoundError, TransientError
 from marketstream.market.events import MarketEvent, Topic
 from marketstream.market.handling import DeadLetter, DeadLetterStatus
-from marketstream.market.rationale import Rationale, RationaleKind, RationaleStatus
+from marketstream.market.rationale import Rationale, RationaleHead, RationaleKind, RationaleStatus
 from marketstream.market.records import (
     AllocationRecord,
     EventFilter,
@@ -275,9 +275,17 @@ class Store:
 
     async def rationales(
         self, kind: RationaleKind | None, page: PageRequest, *, status: RationaleStatus | None = None
-    ) -> Page[Rationale]:
-        """Return texts of a kind and of a status, where given; newest first."""
+    ) -> Page[RationaleHead]:
+        """Return texts of a kind and of a status, where given, without what stands behind them; newest first."""
         return await self._read(lambda connection: reading.rationales(connection, kind, status, page))
+
+    async def kept_rationales(self, ids: Iterable[str], *, before: int | None = None) -> tuple[frozenset[str], int]:
+        """Return which of some texts a walk through `rationales` from the cursor `before` on meets, and that cursor.
+
+        None stands for a walk that begins now.
+        """
+        asked = list(ids)
+        return await self._read(lambda connection: reading.kept_rationales(connection, asked, before))
 
     async def save_feedback(self, feedback: Feedback) -> None:
         """Keep a reader's judgement; NotFoundError when there is no such text."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketstream.api.listing import cursor_of, moment, row_of
+from marketstream.api.listing import cursor_of, moment, row_of, rows_of
 from marketstream.errors import InvalidInputError
 
 names = st.sampled_from(["events", "allocations", "dead-letters"])
@@ -36,8 +36,19 @@ def test_any_other_text_is_refused_and_nothing_worse(name: str, text: str) -> No
         assert row is not None and row >= 0
 
 
+@given(names, st.lists(st.integers(0, 10**15), min_size=1, max_size=2))
+def test_a_cursor_may_be_made_of_more_than_one_number(name: str, rows: list[int]) -> None:
+    cursor = cursor_of(name, *rows)
+    assert cursor is not None and len(cursor) <= 64
+    assert rows_of(name, cursor, 2) == tuple(rows)
+    if len(rows) == 2:
+        with pytest.raises(InvalidInputError, match="next_cursor of an answer of this list"):
+            row_of(name, cursor)
+
+
 def test_no_cursor_is_no_row() -> None:
     assert row_of("events", None) is None
+    assert rows_of("events", None, 2) == ()
     assert cursor_of("events", None) is None
 
 

@@ -16,7 +16,7 @@ from marketstream.api.app import create_app
 from marketstream.api.rationale_schemas import AttemptInfo, RationaleType, Reason, SpanInfo, Status
 from marketstream.engine import Engine
 from marketstream.errors import NotFoundError, TransientError
-from marketstream.market.rationale import Outcome, RationaleKind, RationaleRequest, RationaleStatus, SpanKind
+from marketstream.market.rationale import Outcome, Rationale, RationaleKind, RationaleRequest, RationaleStatus, SpanKind
 from marketstream.market.records import FeedbackReason
 
 
@@ -340,6 +340,79 @@ async def test_pages_of_any_size_hold_every_text_once(client: httpx2.AsyncClient
         assert await pages(own, limit=2, status="pending") == [waiting[:0:-1], waiting[:1]]
         assert await pages(own, limit=3, status="pending") == [waiting[::-1]]
         assert await pages(own, limit=4, status="ready") == [ended[::-1]]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+async def test_texts_that_end_between_pages_are_neither_skipped_nor_sent_twice(
+    live_client: httpx2.AsyncClient, live_engine: Engine, limit: int
+) -> None:
+    ended = await ordered(live_client, 2)
+    for each in ended:
+        await kept(live_engine, each)
+    live_engine.rationale._in_flight = 0  # nobody takes up what waits
+    waiting = await ordered(live_client, 5)
+    left = list(waiting)
+    seen: list[str] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = await listing(live_client, limit=limit, **cursor)
+        seen += [row["id"] for row in page["rows"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = {"cursor": page["next_cursor"]}
+        # The newest that wait end, the oldest that waits too, and another is ordered and ends at once.
+        ends = dict.fromkeys([*left[-2:], *left[:1], *await ordered(live_client)])
+        left = [each for each in left if each not in ends]
+        for each in ends:
+            await live_engine.rationale.cancel(each)
+            await kept(live_engine, each)
+    assert seen == [*waiting[::-1], *ended[::-1]]
+
+
+async def test_those_that_wait_are_cut_by_their_order_whatever_ends_between_pages(
+    early_client: httpx2.AsyncClient,
+) -> None:
+    waiting = await ordered(early_client, 5)
+    first = await listing(early_client, limit=2, status="pending")
+    for each in waiting[-2:]:
+        await early_client.post(f"/streaming/rationale/{each}/cancel")
+    second = await listing(early_client, limit=2, status="pending", cursor=first["next_cursor"])
+    third = await listing(early_client, limit=2, status="pending", cursor=second["next_cursor"])
+    assert [[row["id"] for row in page["rows"]] for page in (first, second, third)] == [
+        waiting[:2:-1],
+        waiting[2:0:-1],
+        waiting[:1],
+    ]
+
+
+async def test_a_text_that_has_ended_and_is_not_in_the_store_yet_is_listed_once(
+    live_client: httpx2.AsyncClient, live_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(live_engine.rationale, "_on_finished", None)
+        (untold,) = await ordered(live_client)
+        await written(live_client, f"/streaming/rationale/{untold}")
+    (told,) = await ordered(live_client)
+    await kept(live_engine, told)
+    assert await pages(live_client, limit=1) == [[untold], [told]]
+
+
+async def test_a_list_touches_no_fact_of_any_text(
+    live_client: httpx2.AsyncClient, live_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A text has hundreds: to convert them for a hundred rows held every other answer up for a third of a second.
+    ended = await ordered(live_client, 3)
+    for each in ended:
+        await kept(live_engine, each)
+
+    def touched(*_: Any) -> None:
+        raise AssertionError("a whole text was converted")
+
+    monkeypatch.setattr(Rationale, "to_json", touched)
+    monkeypatch.setattr(Rationale, "from_json", touched)
+    rows = (await listing(live_client))["rows"]
+    assert [row["id"] for row in rows] == ended[::-1]
+    assert all(row["headline"] and row["n_figures"] for row in rows)
 
 
 async def test_the_list_is_told_apart_by_type_and_status(live_client: httpx2.AsyncClient, live_engine: Engine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from marketstream.market.rationale import (
     IssueKind,
     Name,
     Rationale,
+    RationaleHead,
     RationaleKind,
     RationaleRequest,
     RationaleStatus,
@@ -170,3 +172,28 @@ def test_what_is_no_rationale_is_refused(changes: dict[str, object]) -> None:
     plain = Rationale(id="r", kind=RationaleKind.RISK_REVIEW, status=RationaleStatus.READY, created_at=0).to_json()
     with pytest.raises(InvalidInputError, match="this is no rationale"):
         Rationale.from_json({**plain, **changes})
+
+
+def test_a_head_is_read_from_the_json_of_a_whole_text() -> None:
+    text = Rationale(
+        id="r",
+        kind=RationaleKind.RISK_REVIEW,
+        status=RationaleStatus.READY,
+        headline="3.3 % in BTC-USD",
+        facts=(fact(),),
+        n_figures=1,
+        written_by="narrator",
+        created_at=1,
+    )
+    head = RationaleHead.from_record(json.dumps(text.to_json()))
+    names = [field.name for field in dataclasses.fields(RationaleHead)]
+    assert [getattr(head, name) for name in names] == [getattr(text, name) for name in names]
+    assert "facts" not in names
+
+
+@pytest.mark.parametrize(
+    "record", ["", "[]", "{}", '{"id": "r", "kind": "ballad", "status": "ready", "created_at": 1}']
+)
+def test_what_is_no_text_has_no_head(record: str) -> None:
+    with pytest.raises(InvalidInputError, match="no rationale"):
+        RationaleHead.from_record(record)

@@ -399,6 +399,18 @@ async def test_history_is_told_apart_by_kind_and_status(snapshot: Snapshot) -> N
         assert [t.id for t in service.history()] == [waiting, note]
 
 
+async def test_the_number_of_an_order_stays_whatever_becomes_of_the_text(snapshot: Snapshot) -> None:
+    service = PortfolioRationaleService(lambda: snapshot, ManualClock())
+    kinds = ("edge_note", "risk_review", "edge_note")
+    first, second, third = [service.request(RationaleRequest.of(kind)) for kind in kinds]
+    before = [(number, text.id) for number, text in service.numbered()]
+    await service.cancel(second)
+    assert [(number, text.id) for number, text in service.numbered()] == before
+    assert [text.id for _, text in service.numbered()] == [third, second, first]
+    assert [text.id for _, text in service.numbered(before=before[0][0])] == [second, first]
+    assert [text.id for _, text in service.numbered(RationaleKind.EDGE_NOTE)] == [third, first]
+
+
 async def test_a_text_about_a_callers_own_moment_is_for_the_caller_alone(snapshot: Snapshot) -> None:
     told: list[Rationale] = []
     own = random_snapshot(World(seed=4))

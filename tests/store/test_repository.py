@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,7 @@ from marketstream.clock import ManualClock
 from marketstream.errors import InvalidInputError, NotFoundError, TransientError
 from marketstream.market.events import Topic
 from marketstream.market.handling import DeadLetterStatus
-from marketstream.market.rationale import RationaleKind, RationaleStatus
+from marketstream.market.rationale import Rationale, RationaleHead, RationaleKind, RationaleStatus
 from marketstream.market.records import (
     AllocationRecord,
     EventFilter,
@@ -283,6 +283,26 @@ async def test_texts_are_found_by_kind_and_by_status(store: Store) -> None:
     reviews = await store.rationales(RationaleKind.RISK_REVIEW, PAGE)
     failed = await store.rationales(None, PAGE, status=RationaleStatus.FAILED)
     assert [[text.sequence for text in page.rows] for page in (everything, reviews, failed)] == [[3, 2, 1], [3, 1], [3]]
+
+
+async def test_a_list_of_texts_has_their_heads_alone(store: Store) -> None:
+    await store.handle([rationale_event(1)])
+    (head,) = (await store.rationales(None, PAGE)).rows
+    assert not isinstance(head, Rationale)
+    names = [field.name for field in fields(RationaleHead)]
+    assert [getattr(head, name) for name in names] == [getattr(rationale(1), name) for name in names]
+
+
+async def test_a_walk_through_texts_is_told_which_of_some_it_meets(store: Store) -> None:
+    assert await store.kept_rationales(["rationale-000001"]) == (frozenset(), 1)
+    await store.handle([rationale_event(1), rationale_event(2)])
+    asked = [f"rationale-{n:06d}" for n in range(3000)]
+    kept, before = await store.kept_rationales(asked)
+    assert kept == {"rationale-000001", "rationale-000002"}
+    await store.handle([rationale_event(3)])
+    assert await store.kept_rationales(asked, before=before) == (kept, before)
+    assert {text.id for text in (await store.rationales(None, PageRequest(cursor=before))).rows} == kept
+    assert len((await store.kept_rationales(asked))[0]) == 3
 
 
 async def test_a_text_that_is_not_there_is_not_found(store: Store) -> None:

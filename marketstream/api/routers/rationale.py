@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from marketstream.api.body import JsonAnswer, JsonRoute
 from marketstream.api.errors import RETRY_AFTER_S, store_problems
-from marketstream.api.listing import listed, page_request
+from marketstream.api.listing import cursor_of, listing, rows_of
 from marketstream.api.openapi import LOCATION, changes, problems
 from marketstream.api.rationale_schemas import (
     FeedbackInfo,
@@ -22,21 +23,25 @@ from marketstream.api.rationale_schemas import (
     RationaleOrder,
     RationalePage,
     RationaleQuery,
-    RationaleRow,
     RationaleTicket,
 )
 from marketstream.api.schemas import timestamp
 from marketstream.engine import Engine
 from marketstream.errors import InvalidInputError, NotFoundError
-from marketstream.market.rationale import Holding, Rationale, RationaleKind, RationaleRequest, RationaleStatus
-from marketstream.market.records import Feedback, FeedbackReason, Page, PageRequest
+from marketstream.market.rationale import (
+    Holding,
+    Rationale,
+    RationaleHead,
+    RationaleKind,
+    RationaleRequest,
+    RationaleStatus,
+)
+from marketstream.market.records import Feedback, FeedbackReason, PageRequest
 from marketstream.rationale.holdings import check_request
 from marketstream.rationale.names import clean_text
 from marketstream.rationale.service import ServiceStoppedError
 
 LIST = "rationale"
-# Cursors from here on count the texts that have not ended, which come first; no store has as many rows.
-PENDING_FROM = 10**17
 ORDERED: dict[int | str, dict[str, Any]] = {
     202: {"headers": LOCATION, "description": "Ordered; the text is not written yet."}
 }
@@ -99,13 +104,13 @@ def _add_reading(routes: APIRouter, engine: Engine) -> None:
     async def rationales(query: Annotated[RationaleListQuery, Query()]) -> Response:
         """Return texts, newest first, without spans and facts: those that wait or are in work, then those that ended.
 
-        A text that has just ended is listed as soon as the store has it.
+        Of those in one state that has ended, a text is listed as soon as the store has it.
         """
         kind = None if query.rationale_type is None else RationaleKind(query.rationale_type)
         status = None if query.status is None else RationaleStatus(query.status)
         with store_problems():
-            page = await texts(engine, kind, status, page_request(LIST, query))
-        return listed(LIST, engine.clock.now_ns(), page, row)
+            rows, next_cursor = await texts(engine, kind, status, query)
+        return listing(engine.clock.now_ns(), rows, next_cursor, row)
 
     @routes.get("/{id}", summary="One text", response_model=RationaleInfo, responses=problems(404, 422, 503))
     async def rationale(rationale_id: RationaleId, query: Annotated[RationaleQuery, Query()]) -> Response:
@@ -183,32 +188,58 @@ async def found(engine: Engine, rationale_id: str) -> Rationale:
 
 
 async def texts(
+    engine: Engine, kind: RationaleKind | None, status: RationaleStatus | None, query: RationaleListQuery
+) -> tuple[Sequence[RationaleHead], str | None]:
+    """Return a page of texts and the cursor of the next: those not in the store when the walk began, then the others.
+
+    Either part is cut by a number that no text ever changes, so that one that ends in between stays where it was.
+    """
+    cut = rows_of(LIST, query.cursor, 2)
+    if len(cut) == 1 or status not in (None, RationaleStatus.PENDING):
+        return await _ended(engine, kind, status, PageRequest(limit=query.limit, cursor=cut[-1] if cut else None))
+    orders, before = await _unstored(engine, kind, status, cut)
+    rows = [text for _, text in orders[: query.limit]]
+    if len(orders) > query.limit:
+        return rows, cursor_of(LIST, orders[query.limit - 1][0], before)
+    if status is RationaleStatus.PENDING:
+        return rows, None
+    if len(rows) == query.limit:
+        return rows, cursor_of(LIST, before)
+    rest = PageRequest(limit=query.limit - len(rows), cursor=before)
+    ended, cursor = await _ended(engine, kind, status, rest)
+    return [*rows, *ended], cursor
+
+
+async def _ended(
     engine: Engine, kind: RationaleKind | None, status: RationaleStatus | None, page: PageRequest
-) -> Page[Rationale]:
-    """Return a page of texts: those of the service that have not ended, then those of the store."""
-    skipped = 0
-    if page.cursor is not None:
-        if page.cursor < PENDING_FROM:
-            return await engine.store.rationales(kind, page, status=status)
-        skipped = page.cursor - PENDING_FROM
-    asked = status in (None, RationaleStatus.PENDING)
-    pending = engine.rationale.history(kind, RationaleStatus.PENDING)[skipped:] if asked else ()
-    shown = pending[: page.limit]
-    if status is RationaleStatus.PENDING or len(pending) >= page.limit:
-        is_last = status is RationaleStatus.PENDING and len(pending) <= page.limit
-        return Page(rows=shown, next_cursor=None if is_last else PENDING_FROM + skipped + len(shown))
-    ended = await engine.store.rationales(kind, PageRequest(limit=page.limit - len(shown)), status=status)
-    return Page(rows=(*shown, *ended.rows), next_cursor=ended.next_cursor)
+) -> tuple[Sequence[RationaleHead], str | None]:
+    found = await engine.store.rationales(kind, page, status=status)
+    return found.rows, cursor_of(LIST, found.next_cursor)
 
 
-def row(rationale: Rationale) -> dict[str, Any]:
+async def _unstored(
+    engine: Engine, kind: RationaleKind | None, status: RationaleStatus | None, cut: Sequence[int]
+) -> tuple[Sequence[tuple[int, Rationale]], int]:
+    """Return the orders of the first part, and the row of the store that the second part begins before."""
+    number, before = cut or (None, None)
+    orders = engine.rationale.numbered(kind, before=number)
+    waiting = {text.id for _, text in orders if text.status is RationaleStatus.PENDING}
+    if status is RationaleStatus.PENDING:
+        return [order for order in orders if order[1].id in waiting], 0
+    kept, before = await engine.store.kept_rationales(
+        (text.id for _, text in orders if text.id not in waiting), before=before
+    )
+    return [order for order in orders if order[1].id not in kept], before
+
+
+def row(text: RationaleHead) -> dict[str, Any]:
     """Return the fields of RationaleRow."""
-    return {name: value for name, value in _plain(rationale).items() if name in RationaleRow.model_fields}
+    return {name: getattr(text, name) for name in _SAME} | _shown(text)
 
 
 def answer(rationale: Rationale, *, whole_sheet: bool) -> dict[str, Any]:
     """Return the fields of RationaleInfo."""
-    plain = _plain(rationale)
+    plain = rationale.to_json() | _shown(rationale)
     shown = {fact.id for fact in (rationale.facts if whole_sheet else rationale.used_facts)}
     plain["facts"] = [fact | {"as_of": timestamp(fact["as_of"])} for fact in plain["facts"] if fact["id"] in shown]
     return {name: plain[name] for name in RationaleInfo.model_fields}
@@ -221,11 +252,14 @@ def feedback_row(feedback: Feedback) -> dict[str, Any]:
     return shown
 
 
-def _plain(rationale: Rationale) -> dict[str, Any]:
-    plain = rationale.to_json()
-    return plain | {
-        "rationale_type": plain.pop("kind"),
-        "created_at": timestamp(rationale.created_at),
-        "as_of": timestamp(rationale.as_of) if rationale.as_of else None,
-        "sequence": rationale.sequence if rationale.sequence >= 0 else None,
+def _shown(text: RationaleHead) -> dict[str, Any]:
+    return {
+        "rationale_type": text.kind.value,
+        "status": text.status.value,
+        "created_at": timestamp(text.created_at),
+        "as_of": timestamp(text.as_of) if text.as_of else None,
+        "sequence": text.sequence if text.sequence >= 0 else None,
     }
+
+
+_SAME = ("id", "subject", "headline", "n_figures", "written_by", "reason")
