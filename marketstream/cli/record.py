@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from marketstream.engine import Engine
     from marketstream.engine.recording import Recorder, RecordingStatus
     from marketstream.settings import Settings
-
-SUFFIX = ".msj"
 
 
 def add(commands: Commands) -> None:
@@ -42,7 +39,7 @@ def add(commands: Commands) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Record until the time is over or a signal comes; 1 when the recording ended before."""
+    """Record until the time is over, a signal comes, or nothing more can be written: then 1."""
     # The store belongs to `serve`; what is recorded is in the recording.
     settings = settings_of(chosen, warmup_s=chosen.warmup, store_url="memory")
     log_to_stderr(settings.log_level)
@@ -52,6 +49,7 @@ def run(chosen: argparse.Namespace) -> int:
 def make_recorder(engine: Engine, path: Path, *, quotes: bool = True, fsync: bool = False) -> Recorder:
     """Return a recorder that writes to `path`, a new `.msj` file or a folder; ConfigurationError when it cannot."""
     from marketstream.engine.recording import Recorder
+    from marketstream.store.journal import SUFFIX
 
     if path.suffix == SUFFIX:
         journal, archive = path, path.with_name(f"{path.stem}-quotes")
@@ -76,13 +74,14 @@ async def _record(settings: Settings, chosen: argparse.Namespace) -> int:
 
     engine = Engine(settings)
     recorder = make_recorder(engine, chosen.to, quotes=not chosen.no_quotes, fsync=chosen.fsync)
-    told = stop_on_signal()
+    ends = {asyncio.create_task(end) for end in (stop_on_signal().wait(), recorder.wait_for_end())}
     print(f"recording to {recorder.path}; end it with Ctrl-C", flush=True)
     try:
         await engine.ensure_running()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(told.wait(), chosen.seconds)
+        await asyncio.wait(ends, timeout=chosen.seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        for end in ends:
+            end.cancel()
         status = await recorder.close("done")
         await engine.close()
     print(summary(status), flush=True)

@@ -35,6 +35,7 @@ from marketstream.store.journal_records import (
     ProviderEntry,
     pack_rows,
 )
+from marketstream.streaming.plain import plain_data
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ class Recorder:
         engine: Not started yet: a recording begins with an empty book.
         path: The journal, a file that does not exist yet.
         archive: Folder for normalised quotes as Parquet; None writes none.
-        flush_s: A block is due when its first record is so old, seconds of the engine's clock.
+        flush_s: A block is due this long after the one before, seconds of the engine's clock.
         flush_bytes: Or when it has so many bytes.
         fsync: Have each flush wait until the disk has it.
 
@@ -114,13 +115,15 @@ class Recorder:
         self._bytes = 0
         self._flushed_at = engine.clock.now_ns()
         self._backlog = 0
-        self._ended = ""
+        self._reason = ""
+        self._failure = ""
+        self._end = asyncio.Event()
         self._inputs = 0
         self._cycles = 0
         self._codes: dict[str, int] = {}
         self._run_began: int | None = None
         self._digest = StreamDigest()
-        self._knobs = engine.house.knobs()
+        self._knobs = _knobs(engine)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._journal = JournalWriter(path, _header(engine, self._knobs), fsync=fsync)
         self._archive = None if archive is None else QuoteArchive(archive, engine.catalog)
@@ -132,8 +135,8 @@ class Recorder:
         """Return how it fares."""
         return RecordingStatus(
             path=self.path,
-            recording=not self._ended,
-            ended=self._ended,
+            recording=not self._end.is_set(),
+            ended=self._failure or self._reason,
             size_bytes=self._journal.size,
             inputs=self._inputs,
             cycles=self._cycles,
@@ -141,12 +144,18 @@ class Recorder:
             archive_bytes=0 if self._archive is None else self._archive.bytes_written,
         )
 
+    async def wait_for_end(self) -> None:
+        """Wait until nothing more is recorded: somebody closed it, the stream was stopped, or the disk failed."""
+        await self._end.wait()
+
     async def close(self, reason: str = "closed") -> RecordingStatus:
         """End the recording in order: write what is left and wait for it; a second call changes nothing."""
         self._finish(reason)
-        for job, _ in self._jobs:
-            await asyncio.wait([asyncio.wrap_future(job)])
-        self._check_writer()
+        while self._jobs:
+            written = asyncio.wrap_future(self._jobs[0][0])
+            await asyncio.wait([written])
+            written.exception()  # heard below
+            self._check_writer()
         self._writer.shutdown()
         return self.status()
 
@@ -222,6 +231,8 @@ class Recorder:
             ),
             len(body),
         )
+        # Here too: while the stream is paused, feeds send on and no cycle comes.
+        self._flush_if_due(given.ts)
 
     def _note_change(self, change: RegistryChange) -> None:
         if change.kind is ChangeKind.ADDED and change.provider in self._engine.registry:
@@ -239,6 +250,7 @@ class Recorder:
             ),
             change.rows.nbytes,
         )
+        self._flush_if_due(change.ts)
 
     def _note_cycle(self, batch: QuoteBatch, dispatched: bool) -> None:
         engine = self._engine
@@ -257,7 +269,7 @@ class Recorder:
         self._flush_if_due(batch.now)
 
     def _note_knobs(self) -> None:
-        knobs = self._engine.house.knobs()
+        knobs = _knobs(self._engine)
         if knobs == self._knobs:
             return
         for stage, values in knobs.items():
@@ -280,7 +292,8 @@ class Recorder:
         entries, size = self._entries, self._bytes
         self._entries, self._bytes = [], 0
         if self._backlog + size > MAX_BACKLOG_BYTES:
-            self._fail(f"the disk is {self._backlog >> 20} MiB behind")
+            waiting, allowed = (n / (1 << 20) for n in (self._backlog + size, MAX_BACKLOG_BYTES))
+            self._fail(f"the disk is behind: {waiting:.1f} MiB wait to be written, at most {allowed:.1f} MiB may")
         elif entries:
             self._submit(lambda: _append(self._journal, entries), size)
 
@@ -304,9 +317,10 @@ class Recorder:
                 self._fail(f"{type(error).__name__}: {error}", error)
 
     def _finish(self, reason: str) -> None:
-        if self._ended:
+        if self._end.is_set():
             return
-        self._ended = reason
+        self._reason = reason
+        self._end.set()
         self._detach()
         self._digest.add(self._engine.market, self._engine.snapshot)
         now = self._engine.clock.now_ns()
@@ -316,11 +330,13 @@ class Recorder:
         self._submit(self._journal.close, 0)
 
     def _fail(self, why: str, error: BaseException | None = None) -> None:
+        # Also after `_finish`: what cannot be written at the end is no recording that ended in order.
         logger.error("the recording %s ended: %s", self.path, why, exc_info=error)
-        first, self._ended = not self._ended, self._ended or why
+        first, self._failure = not self._failure, self._failure or why
         self._entries, self._bytes = [], 0
         if not first:
             return
+        self._end.set()
         self._detach()
         self._submit(self._journal.abandon, 0)
         now = self._engine.clock.now_ns()
@@ -336,7 +352,12 @@ def _append(journal: JournalWriter, entries: list[Entry]) -> None:
     journal.flush()
 
 
-def _header(engine: Engine, knobs: dict[str, dict[str, object]]) -> Header:
+def _knobs(engine: Engine) -> dict[str, dict[str, Json]]:
+    # A knob may hold a number of numpy, which equals that of Python and cannot be written.
+    return {stage: dict(plain_data(values)) for stage, values in engine.house.knobs().items()}
+
+
+def _header(engine: Engine, knobs: dict[str, dict[str, Json]]) -> Header:
     settings = {name: getattr(engine.settings, name) for name in RECORDED_SETTINGS}
     return Header(
         program=__version__,

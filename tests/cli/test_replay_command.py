@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from marketstream.clock import ManualClock
 from marketstream.engine import Engine
 from marketstream.errors import ConfigurationError, InvalidInputError
 from marketstream.settings import load_settings
+from marketstream.store.journal import JournalWriter
 
 SECOND = 1_000_000_000
 NEW_YEAR = 1_767_225_600 * SECOND
@@ -108,6 +110,26 @@ async def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be written"):
         make_recorder(engine, tmp_path / "file" / "day.msj")
     await engine.close()
+
+
+def test_a_disk_that_is_full_ends_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("marketstream.store.journal.JournalWriter.flush", full_after(2))
+    assert main(["record", "--to", str(tmp_path / "a.msj"), "--no-quotes"]) == 1
+    assert "No space left on device" in capsys.readouterr().out.splitlines()[-1]
+
+
+def full_after(n: int) -> Callable[[JournalWriter], None]:
+    flush, seen = JournalWriter.flush, [0]
+
+    def flushed(self: JournalWriter) -> None:
+        seen[0] += 1
+        if seen[0] > n:
+            raise OSError(28, "No space left on device")
+        flush(self)
+
+    return flushed
 
 
 def test_serving_takes_a_recording_or_makes_one(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

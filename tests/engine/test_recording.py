@@ -16,7 +16,7 @@ from marketstream.engine import Engine, Recorder, replay
 from marketstream.errors import InvalidInputError
 from marketstream.market.events import Topic
 from marketstream.market.records import ProviderConfig
-from marketstream.providers.base import Fault
+from marketstream.providers.base import Fault, Input, InputKind
 from marketstream.store.journal import JournalReader, JournalWriter
 from marketstream.store.journal_records import (
     CycleEntry,
@@ -212,10 +212,7 @@ async def test_a_disk_that_fails_ends_the_recording_with_an_event_and_the_stream
     recorder = Recorder(engine, tmp_path / "a.msj", archive=tmp_path / "quotes")
     await engine.run_for(2.0)
 
-    def full(self: JournalWriter, data: bytes) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(JournalWriter, "_write", full)
+    monkeypatch.setattr(JournalWriter, "_write", _full)
     await engine.run_for(2.0)
     await _idle(recorder)
     await engine.run_for(1.0)
@@ -231,6 +228,66 @@ async def test_a_disk_that_fails_ends_the_recording_with_an_event_and_the_stream
     await engine.close()
     # What was written before is a recording.
     assert any(isinstance(entry, InputEntry) for entry in entries(tmp_path / "a.msj"))
+
+
+def _full(self: JournalWriter, data: bytes) -> None:
+    raise OSError(28, "No space left on device")
+
+
+async def test_a_last_block_that_cannot_be_written_is_no_end_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = demo_engine()
+    recorder = Recorder(engine, tmp_path / "a.msj")
+    await engine.run_for(2.0)
+    await _idle(recorder)
+    monkeypatch.setattr(JournalWriter, "_write", _full)
+    status = await recorder.close("done")
+    await engine.handlers.settle()
+    (event,) = (e for e in engine.events if e.topic is Topic.ENGINE_STATUS and e.subject == "recording")
+    assert "No space left on device" in event.message
+    assert not status.recording and "No space left" in status.ended
+    assert await recorder.close("again") == status
+    await engine.close()
+
+
+async def test_what_feeds_send_while_the_stream_is_paused_is_written_too(tmp_path: Path) -> None:
+    engine = demo_engine()
+    recorder = Recorder(engine, tmp_path / "a.msj", flush_bytes=1 << 16)
+    await engine.run_for(1.0)
+    engine.pause()
+    await engine.run_for(0.5)
+    (tap,) = {provider.tap for provider in engine.registry}
+    assert tap is not None
+    before, rng = recorder.status(), random.Random(7)
+    for _ in range(1000):
+        body = rng.randbytes(1 << 12)
+        tap(Input(provider="alder", kind=InputKind.FRAME, epoch=1, ts=engine.clock.now_ns(), body=body))
+    assert recorder._bytes <= 1 << 17
+    await _idle(recorder)
+    assert recorder.status().size_bytes - before.size_bytes > 3_500_000
+    assert recorder.status().cycles == before.cycles
+    await recorder.close()
+    await engine.close()
+
+
+async def test_knobs_that_are_numbers_of_numpy_are_recorded(tmp_path: Path) -> None:
+    engine = demo_engine()
+    engine.house.optimizer.views = {"BTC-USD": np.float64(0.02)}
+    recorder = Recorder(engine, tmp_path / "a.msj")
+    await engine.run_for(2.0)
+    engine.house.optimizer.views = {"BTC-USD": np.float64(0.01), "ETH-USD": np.float64(-0.01)}
+    engine.house.fair_value.half_life_s = np.float64(3.5)
+    await engine.run_for(2.0)
+    status = await recorder.close()
+    await engine.close()
+    assert status.ended == "closed"
+    replayed = replay(tmp_path / "a.msj")
+    assert replayed.house.optimizer.views == {"BTC-USD": 0.02}
+    await replayed.run_to_end()
+    await replayed.close()
+    assert replayed.compared and replayed.replay_status().diverged_at is None
+    assert replayed.house.knobs() == engine.house.knobs()
 
 
 async def _idle(recorder: Recorder) -> None:
@@ -262,7 +319,7 @@ async def test_a_disk_that_falls_far_behind_ends_the_recording(
     engine = demo_engine()
     recorder = Recorder(engine, tmp_path / "a.msj")
     await engine.run_for(3.0)
-    assert "behind" in recorder.status().ended
+    assert "at most 0.0 MiB may" in recorder.status().ended
     await recorder.close()
     await engine.close()
 
