@@ -115,6 +115,7 @@ HANDLER = {
     "retries": 0,
     "dead_lettered": 0,
     "dropped": 0,
+    "overflow": 0,
     "ms_p50": 1.6,
     "ms_p99": 7.1,
     "errors": 0,

@@ -59,6 +59,7 @@ class HandlerInfo(Output):
     retries: int = Field(description="Calls that were made again.", ge=0)
     dead_lettered: int = Field(description="Events it could not deal with.", ge=0)
     dropped: int = Field(description="Events a full lane let go of; never a control event.", ge=0)
+    overflow: int = Field(description="Control events a full lane took in beyond its capacity.", ge=0)
     ms_p50: float | None = Field(description="Median time of a call, milliseconds; null before the first.")
     ms_p99: float | None = Field(description="99th percentile of the same, milliseconds.")
     errors: int = Field(description="Calls that raised.", ge=0)

@@ -14,9 +14,7 @@ from marketstream.market.events import Json
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """When to try again: capped exponential waits with full jitter, uniform in 0..min(cap, first * 2**failures) s.
-
-    (Full jitter: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.)
+    """When to try again: see `full_jitter_s` for the waits.
 
     Args:
         max_attempts: Calls in all, the first included.
@@ -40,8 +38,19 @@ class RetryPolicy:
         >>> 0.0 <= RetryPolicy().wait_s(40, random.Random(1)) <= 5.0
         True
         """
-        # 2.0**1100 overflows; the cap is reached long before.
-        return rng.uniform(0.0, min(self.cap_s, self.first_s * 2.0 ** min(failures - 1, 60)))
+        return full_jitter_s(failures, rng, first_s=self.first_s, cap_s=self.cap_s)
+
+
+def full_jitter_s(failures: int, rng: random.Random, *, first_s: float, cap_s: float) -> float:
+    """Return seconds to wait after `failures` failures in a row: uniform in 0..min(cap_s, first_s * 2**(failures - 1)).
+
+    (Full jitter: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.)
+
+    >>> 0.0 <= full_jitter_s(3, random.Random(1), first_s=1.0, cap_s=60.0) <= 4.0
+    True
+    """
+    # 2.0**1100 overflows; the cap is reached long before.
+    return rng.uniform(0.0, min(cap_s, first_s * 2.0 ** min(failures - 1, 60)))
 
 
 class HandlerOutcome(StrEnum):
@@ -123,6 +132,7 @@ class HandlerReport:
         retries: Calls that were made again.
         dead_lettered: Events it could not deal with.
         dropped: Conflatable events that a full lane let go of; control events never are.
+        overflow: Control events that a full lane took in beyond its capacity.
         ms_p50: Median time of a call over the last 300, ms; None before the first.
         ms_p99: 99th percentile of the same.
         retrying: The error that is being retried now, else empty.
@@ -144,3 +154,4 @@ class HandlerReport:
     kind: HandlerKind = HandlerKind.EFFECT
     errors: int = 0
     last_error: str = ""
+    overflow: int = 0

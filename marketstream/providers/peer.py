@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from marketstream.clock import Clock
 from marketstream.errors import ConfigurationError, PermanentError, TransientError
 from marketstream.market.events import Absence
+from marketstream.market.handling import full_jitter_s
 
 _T = TypeVar("_T")
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -46,10 +47,7 @@ class FeedRefusedError(PermanentError):
 
 
 class Backoff:
-    """Wait longer after each failure, with full jitter: uniform in 0..min(cap, first * 2**failures) s.
-
-    (Full jitter: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.)
-    """
+    """Count failures in a row, and wait longer after each: see `full_jitter_s` for the waits."""
 
     def __init__(self, rng: random.Random, *, first_s: float = 1.0, cap_s: float = 60.0) -> None:
         self._rng = rng
@@ -59,10 +57,8 @@ class Backoff:
 
     def next(self) -> float:
         """Return the seconds to wait now."""
-        # The exponent is bounded so that a year of failures is no overflow.
-        ceiling = min(self._cap_s, self._first_s * 2 ** min(self._failures, 32))
         self._failures += 1
-        return self._rng.uniform(0.0, ceiling)
+        return full_jitter_s(self._failures, self._rng, first_s=self._first_s, cap_s=self._cap_s)
 
     def reset(self) -> None:
         """Start again from the first wait."""

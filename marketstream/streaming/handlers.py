@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
 
-from marketstream.clock import Clock
+from marketstream.clock import SECOND_NS, Clock
 from marketstream.errors import InvalidInputError, NotFoundError
 from marketstream.market.events import MarketEvent, Topic
 from marketstream.market.handling import (
@@ -191,9 +191,9 @@ class DeltaHandlerManager:
             lane.start()
 
     async def remove(self, name: str, *, drain_s: float = 5.0) -> None:
-        """Take a handler out; one with effects may still deal with what waits for `drain_s` seconds.
+        """Take a handler out; one with effects may still deal with what waits for half of `drain_s` seconds.
 
-        Control events that it did not come to become dead letters.
+        Control events that it did not come to become dead letters in the rest.
 
         Raises:
             NotFoundError: There is no such handler.
@@ -250,7 +250,10 @@ class DeltaHandlerManager:
         await self._keep(letters, patience_s=1.0)
 
     async def stop(self, drain_s: float = 5.0) -> None:
-        """Let lanes empty for at most `drain_s` seconds; control events that are left become dead letters."""
+        """Let lanes empty for half of `drain_s` seconds; control events that are left become dead letters in the rest.
+
+        It takes no longer in all; letters that could not be kept by then are in `unsaved`.
+        """
         self._running = False
         await self._retire(list(self._lanes.values()), drain_s)
 
@@ -293,8 +296,11 @@ class DeltaHandlerManager:
 
     async def _retire(self, lanes: Sequence[Lane], drain_s: float) -> None:
         tasks = [task for lane in lanes if (task := lane.finish()) is not None]
-        await end_tasks(tasks, self._clock, drain_s)
-        await self._keep([letter for lane in lanes for letter in lane.abandon()], patience_s=drain_s)
+        # Half of the time is for the lanes, what they leave of the whole for the letters of what they did not come to.
+        end_ns = self._clock.monotonic_ns() + round(drain_s * SECOND_NS)
+        await end_tasks(tasks, self._clock, drain_s / 2)
+        left_s = max((end_ns - self._clock.monotonic_ns()) / SECOND_NS, drain_s / 2)
+        await self._keep([letter for lane in lanes for letter in lane.abandon()], patience_s=left_s)
 
     async def _keep(self, letters: Sequence[DeadLetter], patience_s: float) -> None:
         # Once each: where the store is away for one, so it is for the rest, and a stop must come to its end.

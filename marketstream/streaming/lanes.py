@@ -214,6 +214,7 @@ class Lane:
             retries=self._retries,
             dead_lettered=self._dead,
             dropped=self._room.dropped + self._let_go,
+            overflow=self._room.overflow,
             ms_p50=p50,
             ms_p99=p99,
             retrying=self._retrying,
@@ -225,7 +226,8 @@ class Lane:
     async def _run(self) -> None:
         watch = asyncio.get_running_loop().create_task(self._watchdog.watch(), name=f"watch-{self.spec.name}")
         try:
-            while await self._turn():
+            # A handler that swallows the end of this task does not keep it: what is left is for `abandon`.
+            while not being_cancelled() and await self._turn():
                 pass
         finally:
             self._idle.set()
@@ -252,8 +254,10 @@ class Lane:
         return True
 
     async def _deal_with_all(self) -> None:
-        self._shared_calls = await self._deal_with_batch() if len(self._in_hand) > 1 else 0
-        while self._in_hand:
+        # The last attempt is one by one, so where there is only one, none is shared.
+        shared = len(self._in_hand) > 1 and self.spec.retry.max_attempts > 1
+        self._shared_calls = await self._deal_with_batch() if shared else 0
+        while self._in_hand and not being_cancelled():
             event = self._in_hand[0]
             result, error = await self._deal_with(event, self._shared_calls)
             if error is None:
@@ -309,8 +313,13 @@ class Lane:
     async def _pause(self, error: BaseException, failures: int) -> None:
         # Before the call is made again; later events wait, so that order is kept.
         if passing(error):
-            self._retrying = describe(error)
-            await self._clock.sleep(self.spec.retry.wait_s(failures, self._rng))
+            await self._wait(error, failures)
+
+    async def _wait(self, error: BaseException, failures: int) -> None:
+        if being_cancelled():
+            raise asyncio.CancelledError
+        self._retrying = describe(error)
+        await self._clock.sleep(self.spec.retry.wait_s(failures, self._rng))
 
     async def _call(self, events: Sequence[MarketEvent]) -> tuple[BaseException | None, float]:
         started = self._clock.monotonic_ns()
@@ -337,8 +346,7 @@ class Lane:
             failures += 1
             if failures == 1:
                 logger.error("dead letter %s could not be kept; trying until it is", letter.id, exc_info=error)
-            self._retrying = describe(error)
-            await self._clock.sleep(self.spec.retry.wait_s(failures, self._rng))
+            await self._wait(error, failures)
         self._retrying = ""
 
     async def _fenced(self, work: Callable[[], Awaitable[object]]) -> BaseException | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from marketstream.errors import InvalidInputError, PermanentError, TransientErro
 from marketstream.market.events import MarketEvent, event_from_json
 from marketstream.market.handling import DeadLetter, HandlerOutcome, HandlerResult, RetryPolicy
 from marketstream.streaming.lanes import Lane, LaneSpec, describe, passing
+from marketstream.streaming.waiting import end_tasks
 
 RETRY = RetryPolicy(max_attempts=3, first_s=1.0, cap_s=4.0)
 
@@ -214,13 +216,69 @@ async def test_a_passing_fault_of_one_event_of_a_batch_taken_apart_is_retried(
     assert {one.data["n"] for one in effect.done} == {1, 3}
 
 
-async def test_a_batch_with_one_attempt_still_gives_every_event_a_call_of_its_own(
+async def test_where_one_attempt_is_all_every_event_has_one_call_of_its_own(
     clock: ManualClock, graveyard: Graveyard
 ) -> None:
     effect = Effect(clock, n2=[TransientError("busy")] * 9)
     await run(lane_for(effect, clock, graveyard, max_batch=4, retry=RetryPolicy(max_attempts=1)), clock, *made(1, 2, 3))
-    assert [letter.event_id for letter in graveyard.letters] == ["r-2"]
-    assert {one.data["n"] for one in effect.done} == {1, 3}
+    assert [ns for _, ns in effect.calls] == [[1], [2], [3]]
+    assert [(letter.event_id, letter.attempts) for letter in graveyard.letters] == [("r-2", 1)]
+
+
+@pytest.mark.parametrize("max_batch", [1, 2])
+async def test_a_handler_that_swallows_the_end_of_its_lane_does_not_keep_it(
+    clock: ManualClock, graveyard: Graveyard, max_batch: int
+) -> None:
+    calls: list[list[object]] = []
+
+    async def stubborn(events: Sequence[MarketEvent]) -> None:
+        calls.append(numbers(events))
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    lane = lane_for(stubborn, clock, graveyard, max_batch=max_batch)
+    lane.start()
+    for one in made(*range(5)):
+        lane.put(one)
+    await turns()
+    task = lane.finish()
+    assert task is not None
+    await end_tasks([task], clock, 0.0)
+    assert len(calls) == 1 and lane.report().done == max_batch
+    assert [letter.event_id for letter in lane.abandon()] == [f"r-{n}" for n in range(max_batch, 5)]
+
+
+async def test_a_handler_that_makes_an_error_of_the_end_of_its_lane_is_not_called_again(
+    clock: ManualClock, graveyard: Graveyard
+) -> None:
+    calls: list[list[object]] = []
+
+    async def stubborn(events: Sequence[MarketEvent]) -> None:
+        calls.append(numbers(events))
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise TransientError("the line was cut") from None
+
+    lane = lane_for(stubborn, clock, graveyard, max_batch=2)
+    lane.start()
+    for one in made(1, 2):
+        lane.put(one)
+    await turns()
+    task = lane.finish()
+    assert task is not None
+    await asyncio.wait_for(end_tasks([task], clock, 0.0), 5)
+    assert calls == [[1, 2]]
+    assert [(letter.event_id, letter.attempts) for letter in lane.abandon()] == [("r-1", 1), ("r-2", 1)]
+
+
+async def test_control_events_beyond_the_capacity_of_a_lane_are_counted(
+    clock: ManualClock, graveyard: Graveyard
+) -> None:
+    lane = lane_for(Effect(clock), clock, graveyard, capacity=2)
+    for one in (*made(1, 2, 3), soft(4)):
+        lane.put(one)
+    assert (lane.report().overflow, lane.report().dropped) == (1, 1)
 
 
 async def test_a_lane_does_not_go_on_before_the_dead_letter_is_kept(clock: ManualClock) -> None:
