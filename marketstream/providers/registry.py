@@ -6,9 +6,7 @@ import asyncio
 import logging
 import math
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from concurrent.futures import Future
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -27,7 +25,6 @@ from marketstream.providers.switchboard import Switchboard
 __all__ = ["ProviderRegistry", "ProviderReport"]
 
 logger = logging.getLogger(__name__)
-_T = TypeVar("_T")
 _GAP_EVENT_EVERY_NS = 5 * SECOND_NS
 
 
@@ -46,8 +43,7 @@ class ProviderRegistry:
 
     Threads: one lock guards all state, so `add`, `drain`, `report`, `check_health` and the look-ups may be
     called from any thread. `remove`, `enable`, `disable` and the active checks are coroutines of the loop that the
-    providers run on; from another thread hand them over with `submit(registry.disable("x"))`. Events are delivered
-    by the calling thread, outside the lock.
+    providers run on. Events are delivered by the calling thread, outside the lock.
 
     Args:
         catalog: Gets every listing.
@@ -77,7 +73,6 @@ class ProviderRegistry:
         self._board = Switchboard(self._entries, catalog, failback_after_s)
         self._failback_ns = round(failback_after_s * SECOND_NS)
         self._running = False
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def on_change(self) -> Callable[[RegistryChange], None] | None:
@@ -160,18 +155,16 @@ class ProviderRegistry:
             if entry.enabled and not faulted:
                 return
             entry.enabled = True
-            entry.provider.status = ProviderStatus.READY
+            entry.provider.status = entry.last_status = ProviderStatus.READY
             entry.admit()
             self._board.unsettle()
-            self._note(ChangeKind.ENABLED, entry)
+            # Where it is started now, that is told.
+            self._note(ChangeKind.ENABLED, entry, "" if self._running else "enabled, READY")
         if faulted:
             # What is left of the run that failed must not meet the new one.
             await self._stop(entry, ProviderStatus.READY)
         if self._running:
             await self._start(entry)
-        with self._lock:
-            if entry.enabled:
-                self._note(ChangeKind.STATUS, entry, f"enabled, {entry.provider.status.value}")
         self._tell_all()
 
     async def disable(self, name: str) -> None:
@@ -185,13 +178,6 @@ class ProviderRegistry:
         self._tell_all()
         await self._stop(entry, ProviderStatus.DISABLED)
 
-    def submit(self, change: Coroutine[Any, Any, _T]) -> Future[_T]:
-        """Run `remove`, `enable` or `disable` on the registry's loop from another thread."""
-        if self._loop is None:
-            change.close()
-            raise InvalidInputError("the registry has no loop yet: await start() first")
-        return asyncio.run_coroutine_threadsafe(change, self._loop)
-
     def play_fault(self, name: str, fault: Fault, duration_s: float) -> None:
         """Tell a provider to play a fault; InvalidInputError when it cannot."""
         self._entry(name).provider.play_fault(fault, duration_s)
@@ -203,7 +189,6 @@ class ProviderRegistry:
 
     async def start(self) -> None:
         """Start every enabled provider side by side; one that fails or hangs is FAULTED, the others run."""
-        self._loop = asyncio.get_running_loop()
         with self._lock:
             self._running = True
             entries = [e for e in self._entries.values() if e.enabled]
@@ -367,9 +352,10 @@ class ProviderRegistry:
             entry.admit()
         else:
             entry.bar(entry.failure, QuoteState.SUSPENDED)
-        entry.last_status = entry.provider.status
+        status = entry.last_status = entry.provider.status
         self._board.unsettle()
-        self._note(ChangeKind.STATUS, entry, f"started, {entry.provider.status.value}")
+        message = f"started, {status.value}" if started else f"not started, {status.value}: {entry.failure}"
+        self._note(ChangeKind.STATUS, entry, message)
 
     async def _stop(self, entry: Entry, status: ProviderStatus) -> None:
         async with entry.turn:
@@ -385,11 +371,9 @@ class ProviderRegistry:
         self._board.settle(self.clock.now_ns())
 
     def _note(self, kind: ChangeKind, entry: Entry, message: str = "", ts: int | None = None) -> None:
-        ts = self.clock.now_ns() if ts is None else ts
-        status = entry.provider.status.value
-        event = MarketEvent(
-            ts=ts, topic=Topic.PROVIDER_STATUS, subject=entry.name, message=message, data={"status": status}
-        )
+        # The status as it is told: the registry may know of a failure that the provider does not.
+        ts, data = self.clock.now_ns() if ts is None else ts, {"status": entry.last_status.value}
+        event = MarketEvent(ts=ts, topic=Topic.PROVIDER_STATUS, subject=entry.name, message=message, data=data)
         self._board.note(kind, entry, ts, event if message else None)
 
     def _tell_all(self) -> None:

@@ -235,7 +235,9 @@ class Entry:
 
     def drained(self, now: int) -> None:
         """Note a good drain at `now` (UTC ns)."""
-        self._failure = ""
+        if self.provider.status is not ProviderStatus.FAULTED:
+            # One that could not start has nothing to drain: that goes well, and the reason stays.
+            self._failure = ""
         if not self._counts or now - self._counts[-2] >= SECOND_NS:
             self._counts.extend((now, self.provider.stats.quotes))
             del self._counts[: -2 * (_RATE_WINDOW + 1)]

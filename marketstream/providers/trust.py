@@ -41,7 +41,6 @@ class Trust:
     def __init__(self) -> None:
         self._entries: tuple[Entry, ...] = ()
         self._by_code: dict[int, Entry] = {}
-        self._order: dict[int, int] = {}
         # (P,) every pair that anybody lists, in order, and the code of the provider that has it
         self._keys = np.empty(0, dtype=np.int64)
         self._holder = np.empty(0, dtype=np.int16)
@@ -60,7 +59,6 @@ class Trust:
         before, holder = self._keys, self._holder
         self._entries = tuple(entries)
         self._by_code = {e.provider.code: e for e in self._entries}
-        self._order = {code: i for i, code in enumerate(self._by_code)}
         lists = [e.provider.pairs.keys for e in self._entries]
         keys = np.concatenate([np.empty(0, dtype=np.int64), *lists])
         who = np.repeat(np.arange(len(lists)), [len(each) for each in lists])
@@ -123,10 +121,6 @@ class Trust:
     def held_by(self, entry: Entry) -> np.ndarray:
         """Return the pairs that a provider has, as rows of TRUST_DTYPE."""
         return _trust_rows(entry.provider.pairs.keys[entry.mine], entry.provider.code)
-
-    def precedes(self, first: Entry, second: Entry) -> bool:
-        """Return whether `first` comes before `second` in the order of trust."""
-        return self._order[first.provider.code] < self._order[second.provider.code]
 
     def _wanted(self) -> np.ndarray:
         flags = np.array([(e.available, e.healthy, e.delivering, e.proven) for e in self._entries], dtype=np.bool_)

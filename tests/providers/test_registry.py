@@ -190,6 +190,35 @@ async def test_a_start_that_fails_is_faulted_and_not_trusted(desk: Desk, caplog:
     assert desk.registry.trusted("BTC-USD", "kraken") == "bad"
 
 
+async def test_why_a_start_failed_is_told_and_stays_known_until_the_next_one(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = RaisingProvider("bad", desk.clock)
+    bad.raises_in = "start"
+    desk.registry.add(bad)
+    await desk.registry.start()
+    assert desk.told("bad")[1:] == ["not started, FAULTED: start failed: OSError: no route"]
+    for _ in range(3):
+        desk.drain()
+        report = desk.check()["bad"]
+        assert (report.status, report.detail) == (ProviderStatus.FAULTED, "start failed: OSError: no route")
+    bad.raises_in = "nothing"
+    await desk.registry.enable("bad")
+    desk.drain()
+    assert desk.check()["bad"].detail == "waiting for the first quote"
+
+
+async def test_an_event_of_a_failed_drain_says_degraded_in_its_data_too(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.registry.add(RaisingProvider("bad", desk.clock))
+    await desk.registry.start()
+    desk.drain()
+    desk.check()
+    event = desk.events[-1]
+    assert event.message.startswith("RUNNING to DEGRADED: drain failed") and event.data == {"status": "DEGRADED"}
+
+
 async def test_a_start_that_hangs_is_given_up_and_the_others_run(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     slow = HangingProvider("slow", desk.clock, "start")
     desk.registry.add(slow)
@@ -240,6 +269,16 @@ async def test_each_change_of_health_is_told_once(desk: Desk) -> None:
     assert told[:2] == ["added, READY", "started, RUNNING"]
     assert told[2].startswith("RUNNING to DEGRADED: no valid quote for")
     assert told[3:] == ["DEGRADED to RUNNING: delivering"]
+
+
+async def test_a_provider_that_is_enabled_is_told_of_once(desk: Desk) -> None:
+    desk.add("a", enabled=False)
+    await desk.registry.enable("a")
+    await desk.registry.disable("a")
+    await desk.registry.start()
+    await desk.registry.enable("a")
+    desk.check()
+    assert desk.told("a")[1:] == ["enabled, READY", "disabled", "started, RUNNING"]
 
 
 async def test_a_feed_that_turns_faulted_leaves_the_book(desk: Desk) -> None:
@@ -297,23 +336,6 @@ async def test_faults_are_played_and_told(desk: Desk) -> None:
     assert topics[-2:] == [Topic.PROVIDER_FAULT, Topic.FEED_GAP]
     with pytest.raises(InvalidInputError, match="real feed"):
         desk.registry.play_fault("real", Fault.GAP, 1.0)
-
-
-async def test_changes_from_another_thread_run_on_the_loop(desk: Desk) -> None:
-    provider = desk.add("a")
-    await desk.registry.start()
-
-    def from_outside() -> None:
-        desk.registry.submit(desk.registry.disable("a")).result(timeout=10)
-
-    await asyncio.to_thread(from_outside)
-    assert provider.status is ProviderStatus.DISABLED
-
-
-def test_submitting_before_the_start_is_refused(desk: Desk) -> None:
-    desk.add("a")
-    with pytest.raises(InvalidInputError, match="no loop"):
-        desk.registry.submit(desk.registry.disable("a"))
 
 
 async def test_adding_from_threads_while_draining_loses_nothing(desk: Desk) -> None:
