@@ -52,8 +52,8 @@ class PortfolioRationaleService:
     """Keep the newest texts, and write them in the order they were asked for.
 
     With the narrator alone one text is written at a time; with backends up to `in_flight` are in work at once.
-    `request`, `get`, `newest` and `history` may be called from any thread; `start`, `stop` and `cancel` belong to
-    one loop.
+    `request`, `get`, `newest` and `history` may be called from any thread; `start`, `stop`, `cancel` and
+    `call_off` belong to one loop.
 
     Args:
         snapshot: Returns the newest snapshot, None before there is one.
@@ -219,7 +219,19 @@ class PortfolioRationaleService:
         text = self.own(rationale_id)
         if text.status is not RationaleStatus.PENDING:
             raise InvalidInputError(f"{rationale_id} is {text.status} already; only a pending text can be cancelled")
-        return self._end(replace(text, status=RationaleStatus.CANCELLED, reason="cancelled on request"))
+        return self._end(_cancelled(text))
+
+    def call_off(self, rationale_id: str) -> None:
+        """End an order as `cancel` does, for one who cannot wait for its work to end; what has ended stays as it is."""
+        with self._lock:
+            if rationale_id in self._waiting:
+                self._waiting.remove(rationale_id)
+            text = self._texts.get(rationale_id)
+        task = self._working.get(rationale_id)
+        if task is not None:
+            task.cancel()
+        if text is not None and text.status is RationaleStatus.PENDING:
+            self._end(_cancelled(text))
 
     async def start(self) -> None:
         """Start to write; a second start changes nothing."""
@@ -356,6 +368,10 @@ def _run(clock: Clock) -> str:
     seconds, rest = divmod(clock.now_ns(), 1_000_000_000)
     moment = datetime.fromtimestamp(seconds, tz=UTC)
     return f"{moment:%Y%m%d-%H%M%S}{rest // 1_000_000:03d}-{secrets.token_hex(4)}"
+
+
+def _cancelled(text: Rationale) -> Rationale:
+    return replace(text, status=RationaleStatus.CANCELLED, reason="cancelled on request")
 
 
 def _dated(text: Rationale, request: RationaleRequest, snapshot: Snapshot) -> tuple[Rationale, FactSheet]:

@@ -17,7 +17,7 @@ from marketstream.dashboard.session import Session
 from marketstream.dashboard.text import clean
 from marketstream.dashboard.trail import Trail
 from marketstream.dashboard.views.chips import rationale_markup
-from marketstream.dashboard.views.rationale import Writer
+from marketstream.dashboard.views.rationale import RationaleView, Writer
 from marketstream.engine import Engine
 from marketstream.market.rationale import Attempt, FactSheet, Outcome, Rationale, RationaleKind
 from marketstream.rationale.backends import Backend, MockBackend, mock_draft
@@ -130,6 +130,40 @@ async def test_what_nobody_waits_for_any_more_is_called_off(drawn: Any) -> None:
     session.refresh()
     await engine.run_for(0.25)
     assert (slow.asked, slow.inside) == (2, 0)
+
+
+async def test_a_closed_page_leaves_no_model_at_work(drawn: Any) -> None:
+    slow = Slow()
+    engine, session = await drawn([slow])
+    go_to(session, "Rationale")
+    await engine.run_for(0.25)
+    assert slow.inside == 1
+    session.close()
+    await engine.run_for(0.25)
+    assert (slow.asked, slow.inside) == (1, 0)
+
+
+async def test_a_page_that_does_not_call_its_order_off_leaves_the_model_at_work(
+    drawn: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The planted twin of the test above.
+    monkeypatch.delattr(RationaleView, "close")
+    slow = Slow()
+    engine, session = await drawn([slow])
+    go_to(session, "Rationale")
+    await engine.run_for(0.25)
+    session.close()
+    await engine.run_for(0.25)
+    assert slow.inside == 1
+
+
+async def test_a_page_that_is_closed_before_its_order_is_begun_asks_no_model(drawn: Any) -> None:
+    slow = Slow()
+    engine, session = await drawn([slow])
+    go_to(session, "Rationale")
+    session.close()
+    await engine.run_for(0.25)
+    assert slow.asked == 0
 
 
 async def test_a_model_writes_about_this_sessions_snapshot_and_nobody_else_sees_it(drawn: Any) -> None:

@@ -319,6 +319,23 @@ async def test_a_text_in_work_is_cancelled_and_its_task_has_ended(snapshot: Snap
         assert service.get(dropped).text == ""
 
 
+async def test_an_order_is_called_off_without_waiting_for_its_work_to_end(snapshot: Snapshot) -> None:
+    gate = Gate()
+    service = PortfolioRationaleService(lambda: snapshot, ManualClock(), backends=[gate], in_flight=1)
+    async with running(service):
+        working, waiting = service.request(SUMMARY), service.request(SUMMARY)
+        await gate.holds(1)
+        for each in (waiting, working, working, "rationale-9"):
+            service.call_off(each)
+        assert [service.get(each).status for each in (working, waiting)] == [RationaleStatus.CANCELLED] * 2
+        await gate.holds(0)
+        gate.opened.set()
+        done = await settled(service, service.request(SUMMARY))
+        service.call_off(done.id)
+        assert service.get(done.id) == done
+        assert service.get(working).status is RationaleStatus.CANCELLED
+
+
 async def test_what_has_ended_cannot_be_cancelled(snapshot: Snapshot) -> None:
     async with running(PortfolioRationaleService(lambda: snapshot, ManualClock())) as service:
         done = service.request(SUMMARY)

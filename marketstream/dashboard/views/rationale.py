@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 import panel as pn
@@ -14,7 +13,7 @@ from marketstream.dashboard.styles import PAIR_CSS, SIDE_CSS, WIDE_CSS
 from marketstream.dashboard.text import join, markup
 from marketstream.dashboard.views.chips import TEXT_CSS, age_s, fact_name, fact_unit, fact_value, rationale_markup
 from marketstream.dashboard.views.view import Context, Fence, Moment
-from marketstream.errors import InvalidInputError, NotFoundError, TransientError
+from marketstream.errors import NotFoundError, TransientError
 from marketstream.market.rationale import Rationale, RationaleKind, RationaleRequest, RationaleStatus
 
 OLD_S = 60.0
@@ -49,6 +48,10 @@ class RationaleView:
         for fence in self._fences:
             fence.refresh(moment)
 
+    def close(self) -> None:
+        """Leave no order behind: nobody looks any more."""
+        self.writer.call_off()
+
 
 class Writer:
     """Has the text written anew when its kind, its subject or a knob of this session has changed.
@@ -74,6 +77,12 @@ class Writer:
         """Ask for a new text."""
         self._chosen = None
 
+    def call_off(self) -> None:
+        """Give up what a model still writes: it costs, and is read by no one."""
+        if self._order is not None:
+            self._context.engine.rationale.call_off(self._order)
+            self._order = None
+
     def bring_up(self, moment: Moment) -> Rationale:
         """Return the text that fits what is chosen now."""
         service = self._context.engine.rationale
@@ -82,8 +91,7 @@ class Writer:
         is_new = chosen != self._chosen
         if self.rationale is None or is_new or knobs != self._knobs:
             self.rationale = service.write_now(moment.snapshot, self.kind, subject)
-            if self._order is not None:
-                self._context.run(self._called_off(self._order))
+            self.call_off()
             self._order = self._ordered(moment, subject) if is_new and service.writers else None
             self._chosen, self._knobs = chosen, knobs
         return self._taken(self.rationale)
@@ -95,11 +103,6 @@ class Writer:
         except TransientError:
             # Too many wait already: the narrator's text stays, "Write again" asks again.
             return None
-
-    async def _called_off(self, order: str) -> None:
-        # Nobody waits for it any more: what a model would still write costs, and is read by no one.
-        with contextlib.suppress(InvalidInputError, NotFoundError):
-            await self._context.engine.rationale.cancel(order)
 
     def _taken(self, shown: Rationale) -> Rationale:
         """Return the ordered text once it is ready, until then the one that is shown."""
