@@ -274,9 +274,14 @@ class Engine:
         self._warm = True
 
     async def _watch_health(self) -> None:
+        judged = -1
         while True:
+            # Feeds are judged by what was taken from them: while the stream is paused there is nothing to go by.
+            drained, before = self.registry.drained_at, judged
+            judged = drained
             try:
-                self.registry.check_health(self.clock.now_ns())
+                if drained != before:
+                    self.registry.check_health(self.clock.now_ns())
             except Exception:  # fence: a health check that fails is tried again
                 logger.exception("the health check failed")
             await self.clock.sleep(self.settings.health_interval_s)

@@ -207,8 +207,8 @@ class Provider(abc.ABC):
     def health(self, now: int) -> HealthReport:
         """Judge by progress: a provider without valid data for `stale_after_s` is DEGRADED.
 
-        `now` is the cycle's time, UTC ns. Silence is counted from the first check after a start or from
-        the last valid quote, whichever is later, on the clock that `_tick` reads.
+        `now` is the cycle's time, UTC ns. Silence is counted from the first check after a start or from the last valid
+        quote, whichever is later, up to the last drain, on the clock that `_tick` reads.
         """
         age = self.age_s(now)
         if self.status is ProviderStatus.FAULTED:
@@ -219,7 +219,9 @@ class Provider(abc.ABC):
         if self._quiet_since is None:
             self._quiet_since = tick
         last = self._quiet_since if self._progress_at is None else max(self._quiet_since, self._progress_at)
-        quiet_s = (tick - last) / SECOND_NS
+        # What came since the last drain has yet to be seen: in a stream that is paused, no feed is silent.
+        seen = tick if self._drained_at is None else max(self._drained_at, last)
+        quiet_s = (seen - last) / SECOND_NS
         if quiet_s > self.stale_after_s:
             self.status = ProviderStatus.DEGRADED
             absence = Absence.NO_DATA if self._progress_at is None else Absence.STALE

@@ -107,6 +107,12 @@ class ProviderRegistry:
         """Return whether a provider is enabled; NotFoundError when there is none of that name."""
         return self._entry(name).enabled
 
+    @property
+    def drained_at(self) -> int:
+        """Return when the last drain was, UTC ns; 0 before the first."""
+        with self._lock:
+            return self._board.drained_at
+
     def trusted(self, instrument: str, venue: str) -> str | None:
         """Return the name of the provider trusted for a pair; None when nobody delivers it."""
         key = key_of(self.catalog.code(instrument), self.catalog.venue_code(venue))

@@ -11,6 +11,7 @@ import marketstream as ms
 from marketstream.clock import ManualClock
 from marketstream.engine import Engine
 from marketstream.errors import ConfigurationError, InvalidInputError, TransientError
+from marketstream.market.events import ProviderStatus, Topic
 from marketstream.market.frames import ALLOCATION, EDGES, FAIR, check_frame
 from marketstream.market.instruments import Kind
 from marketstream.providers.base import Fault
@@ -85,6 +86,33 @@ async def test_start_stop_pause_and_resume_can_be_said_twice_and_in_any_order() 
     await engine.run_for(1.0)
     assert engine.status().state is StreamerState.RUNNING
     await engine.close()
+
+
+async def test_a_pause_makes_no_feed_unhealthy_and_moves_no_trust() -> None:
+    engine = engine_for(analysis_interval_s=10.0)
+    await engine.run_for(2.0)
+    # One is quicker than the others to be called silent, so that its reserve would take over.
+    engine.registry.get("alder").stale_after_s = 3.0
+    engine.pause()
+    await engine.run_for(60.0)
+    assert {report.status for report in engine.registry.report(engine.clock.now_ns())} == {ProviderStatus.RUNNING}
+    engine.resume()
+    await engine.run_for(5.0)
+    assert not [event for event in engine.events if "DEGRADED" in event.message]
+    assert not [event for event in engine.events if event.topic is Topic.PROVIDER_SWITCH]
+    await engine.close()
+
+
+async def test_a_check_of_health_in_a_pause_is_what_that_test_would_catch(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = engine_for(analysis_interval_s=10.0)
+    await engine.run_for(2.0)
+    engine.pause()
+    for provider in engine.registry:
+        monkeypatch.setattr(provider, "_drained_at", None)
+    await engine.run_for(60.0)
+    statuses = {report.status for report in engine.registry.report(engine.clock.now_ns())}
+    await engine.close()
+    assert statuses == {ProviderStatus.DEGRADED}
 
 
 async def test_nothing_is_left_running_after_a_stop() -> None:

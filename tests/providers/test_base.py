@@ -90,12 +90,36 @@ async def test_health_is_degraded_after_silence_and_running_again_with_data(
     provider.drain(clock.now_ns())
     assert provider.health(clock.now_ns()).status is ProviderStatus.RUNNING
     clock.advance(10.5)
+    provider.drain(clock.now_ns())
     silent = provider.health(clock.now_ns())
     assert (silent.status, silent.absence, silent.age_s) == (ProviderStatus.DEGRADED, Absence.STALE, 10.5)
     assert "10.5 s" in silent.detail
     provider.enqueue(clock.now_ns())
     provider.drain(clock.now_ns())
     assert provider.health(clock.now_ns()).status is ProviderStatus.RUNNING
+
+
+async def test_a_feed_is_not_silent_while_nobody_takes_what_came(provider: QueueProvider, clock: ManualClock) -> None:
+    provider.enqueue(START_NS)
+    provider.drain(clock.now_ns())
+    provider.health(clock.now_ns())
+    clock.advance(60.0)
+    provider.enqueue(clock.now_ns())
+    paused = provider.health(clock.now_ns())
+    assert (paused.status, paused.age_s) == (ProviderStatus.RUNNING, 60.0)
+    provider.drain(clock.now_ns())
+    assert provider.health(clock.now_ns()).status is ProviderStatus.RUNNING
+
+
+async def test_a_feed_that_brought_nothing_meanwhile_is_silent_at_the_first_drain(
+    provider: QueueProvider, clock: ManualClock
+) -> None:
+    provider.enqueue(START_NS)
+    provider.drain(clock.now_ns())
+    provider.health(clock.now_ns())
+    clock.advance(60.0)
+    provider.drain(clock.now_ns())
+    assert provider.health(clock.now_ns()).status is ProviderStatus.DEGRADED
 
 
 async def test_refused_quotes_are_no_progress(provider: QueueProvider, clock: ManualClock) -> None:
@@ -117,6 +141,7 @@ async def test_a_jump_of_the_wall_clock_is_no_silence(provider: QueueProvider, c
     assert (report.status, report.age_s) == (ProviderStatus.RUNNING, 0.0)
     clock.jump_wall(-7200.0)
     clock.advance(11.0)
+    provider.drain(clock.now_ns())
     assert provider.health(clock.now_ns()).status is ProviderStatus.DEGRADED
 
 
