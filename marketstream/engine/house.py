@@ -93,7 +93,12 @@ def allocation_event(snapshot: Snapshot, before: Allocation | None) -> MarketEve
 def _cause(snapshot: Snapshot) -> dict[str, Json]:
     allocation = snapshot.allocation
     fair = {
-        str(name): {"fair": _finite(row["fair"]), "fair_sd": _finite(row["fair_sd"]), "n_venues": int(row["n_venues"])}
+        str(name): {
+            "fair": _finite(row["fair"]),
+            "fair_sd": _finite(row["fair_sd"]),
+            "method": str(row["method"]),
+            "n_venues": int(row["n_venues"]),
+        }
         for name, row in snapshot.fair.iterrows()
     }
     return {

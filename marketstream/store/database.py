@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import socket
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +25,12 @@ JOURNAL_LIMIT_BYTES = 64 << 20
 """Size to which the write-ahead log is cut back after a checkpoint."""
 POOL_SIZE = 4
 CONNECT_TIMEOUT_S = 5
+STATEMENT_TIMEOUT_S = 60
+"""Longest statement of PostgreSQL, a change of the schema aside; `statement_timeout` of the server or role wins."""
+CLOSE_S = 5.0
+"""How long a close waits for a database that does not answer, seconds."""
+_TCP = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000}
+# A server that went away without a word is noticed within half a minute. Parameters of the URL win.
 _READ = "marketstream_read"
 
 
@@ -39,6 +48,10 @@ class Database:
         self.address = address
         self._engine = _engine(address)
         self._reader = self._engine.execution_options(**{_READ: True})
+        self._connected: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._is_cut = False
+        if address.kind is StoreKind.POSTGRESQL:
+            sa.event.listen(self._engine, "connect", lambda connection, _: self._connected.add(connection))
         # In memory there is one connection for all threads, which take turns.
         self._turn = threading.Lock() if address.kind is StoreKind.MEMORY else contextlib.nullcontext()
 
@@ -50,18 +63,33 @@ class Database:
     @contextlib.contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """Give a connection in a transaction, committed at the end unless something raises."""
+        self._check()
         with self._turn, self._engine.begin() as connection:
             yield connection
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """Give a connection that sees one state of the database and keeps no writer waiting."""
+        self._check()
         with self._turn, self._reader.connect() as connection:
             yield connection
 
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+    def cut(self) -> None:
+        """Break all connections to a server that does not answer, for good: who waits for it in a thread fails at once.
+
+        From any thread. A file answers or says that it is locked, so of a file nothing is broken.
+        """
+        self._is_cut = True
+        for connection in tuple(self._connected):
+            _shut_down(connection)
+
+    def _check(self) -> None:
+        if self._is_cut:
+            raise TransientError(f"the store at {self.address.location} did not answer and was given up")
 
     def judge(self, error: SQLAlchemyError) -> MarketStreamError:
         """Return an error of the database as one of ours: worth another try, or not."""
@@ -76,7 +104,13 @@ def _engine(address: Address) -> sa.Engine:
     common: dict[str, Any] = {"hide_parameters": True}
     if address.kind is StoreKind.POSTGRESQL:
         common |= {"pool_size": POOL_SIZE, "max_overflow": 0, "pool_pre_ping": True}
-        common["connect_args"] = {"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "marketstream"}
+        given = address.url.query
+        network = {name: value for name, value in _TCP.items() if name not in given}
+        common["connect_args"] = {
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "application_name": "marketstream",
+            **network,
+        }
     elif address.kind is StoreKind.MEMORY:
         common |= {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
     try:
@@ -86,7 +120,7 @@ def _engine(address: Address) -> sa.Engine:
             "PostgreSQL needs psycopg 3, which is not installed: pip install 'marketstream[postgresql]'"
         ) from None
     if address.kind is StoreKind.POSTGRESQL:
-        sa.event.listen(engine, "connect", _keep_commits)
+        sa.event.listen(engine, "connect", _set_up)
     else:
         sa.event.listen(engine, "connect", _set_pragmas)
         sa.event.listen(engine, "begin", _begin)
@@ -112,13 +146,23 @@ def _begin(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
-def _keep_commits(connection: Any, _: object) -> None:
-    # A server set to synchronous_commit=off loses acknowledged rows when it is killed.
+def _set_up(connection: Any, _: object) -> None:
+    # A server set to synchronous_commit=off loses acknowledged rows when it is killed; one without a limit may keep a
+    # statement waiting for ever, behind somebody's lock.
+    settings = (("synchronous_commit", "off", "on"), ("statement_timeout", "0", f"{STATEMENT_TIMEOUT_S}s"))
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
-        )
+        for name, found, wanted in settings:
+            cursor.execute(
+                "SELECT set_config(%s, %s, false) WHERE current_setting(%s) = %s", (name, wanted, name, found)
+            )
     connection.commit()
+
+
+def _shut_down(connection: Any) -> None:
+    # The thread that waits on the socket sees its end; closing the connection under it would not be safe. What is
+    # closed already has none.
+    with contextlib.suppress(Exception), socket.socket(fileno=os.dup(connection.fileno())) as copy:
+        copy.shutdown(socket.SHUT_RDWR)
 
 
 def _may_pass(error: SQLAlchemyError) -> bool:

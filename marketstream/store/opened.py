@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
@@ -14,12 +15,13 @@ from marketstream.clock import Clock
 from marketstream.errors import ConfigurationError, TransientError
 from marketstream.market.records import StoreKind
 from marketstream.store import schema
-from marketstream.store.address import Address
-from marketstream.store.database import Database
+from marketstream.store.database import CLOSE_S, Database
 from marketstream.store.locking import FileLock
 from marketstream.store.statements import Statements
 from marketstream.store.tables import METADATA
 from marketstream.store.writer import GROUP_WAIT_S, Writer, count_rows
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -33,7 +35,7 @@ class Opened:
     Making one opens the database, and blocks as long as that takes.
 
     Args:
-        address: Where it lies.
+        database: Where it lies; closed with this, or where this fails.
         clock: Measures commits.
         probe: As for Writer.
 
@@ -42,9 +44,10 @@ class Opened:
         ConfigurationError: It is at another revision, is no database, or cannot be reached.
     """
 
-    def __init__(self, address: Address, *, clock: Clock, probe: Callable[[str], None]) -> None:
+    def __init__(self, database: Database, *, clock: Clock, probe: Callable[[str], None]) -> None:
+        address = database.address
         self._lock = FileLock(address.path) if address.path is not None else None
-        self._database = Database(address)
+        self._database = database
         if self._lock is not None:
             self._lock.take()
         try:
@@ -59,6 +62,7 @@ class Opened:
         self.writer = Writer(self._database, clock=clock, probe=probe, wait_s=wait_s)
         self.writer.start(rows)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
+        self._reading: set[Future[Any]] = set()
 
     async def read(self, query: Callable[[sa.Connection], T]) -> T:
         """Return what a query finds; a cancelled caller leaves at once.
@@ -71,11 +75,17 @@ class Opened:
             reading = self._readers.submit(self._read, query)
         except RuntimeError:
             raise TransientError("the store is closed") from None
+        self._reading.add(reading)
+        reading.add_done_callback(self._reading.discard)
         return await asyncio.wrap_future(reading)
 
     def close(self) -> None:
-        """Write and read what waits, end the threads and let go of everything."""
+        """Write and read what waits, end the threads and let go of everything; a database that hangs is cut."""
         self.writer.stop()
+        self._readers.shutdown(wait=False)
+        if wait(tuple(self._reading), CLOSE_S).not_done:
+            logger.error("the store does not answer: what is being read is given up")
+            self._database.cut()
         self._readers.shutdown()
         self._let_go()
 

@@ -30,6 +30,7 @@ from marketstream.market.records import (
 from marketstream.store import reading, rows
 from marketstream.store.address import read_address
 from marketstream.store.columns import whole
+from marketstream.store.database import CLOSE_S, Database
 from marketstream.store.opened import Opened
 from marketstream.store.pruning import prune_slice, prunings
 from marketstream.store.statements import Statements
@@ -77,6 +78,7 @@ class Store:
         # Taken in threads only: opening and closing block, and belong to no loop.
         self._turn = threading.Lock()
         self._opened: Opened | None = None
+        self._opening: Database | None = None
 
     def __repr__(self) -> str:
         return f"Store({self._address.location})"
@@ -91,10 +93,13 @@ class Store:
             ConfigurationError: The database is at another revision (the message says what to run), is none, or
                 cannot be reached.
         """
-        await _to_the_end(self._open)
+        await _to_the_end(self._open, self._give_up_opening)
 
     async def close(self) -> None:
-        """Write what waits, end the threads and let go of the file; closing a closed store changes nothing."""
+        """Write what waits, end the threads and let go of the file; closing a closed store changes nothing.
+
+        A database that commits nothing for five seconds is given up, with what waits for it.
+        """
         await _to_the_end(self._close)
 
     @property
@@ -331,13 +336,18 @@ class Store:
     def _open(self) -> None:
         with self._turn:
             if self._opened is None:
-                self._opened = Opened(self._address, clock=self._clock, probe=self._probe)
+                self._opening = Database(self._address)
+                self._opened = Opened(self._opening, clock=self._clock, probe=self._probe)
 
     def _close(self) -> None:
         with self._turn:
             opened, self._opened = self._opened, None
             if opened is not None:
                 opened.close()
+
+    def _give_up_opening(self) -> None:
+        if self._opening is not None:
+            self._opening.cut()
 
     def _now(self) -> Opened:
         if self._opened is None:
@@ -357,13 +367,16 @@ class Store:
         await self._write(Write(rows=1, apply=apply, touches=(table,)))
 
 
-async def _to_the_end(work: Callable[[], None]) -> None:
+async def _to_the_end(work: Callable[[], None], give_up: Callable[[], None] = lambda: None) -> None:
     # A thread cannot be stopped half way: a caller that is cancelled still waits, so that nothing is left half open.
+    # `give_up` makes work fail that waits for a server which does not answer.
     task = asyncio.ensure_future(asyncio.to_thread(work))
     try:
         await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait({task})
+        if (await asyncio.wait({task}, timeout=CLOSE_S))[1]:
+            give_up()
+            await asyncio.wait({task})
         task.exception()
         raise
 

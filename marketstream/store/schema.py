@@ -113,6 +113,8 @@ def _alone(connection: sa.Connection) -> None:
     # Of two processes that open one empty PostgreSQL database, one makes the tables and the other finds them; SQLite
     # has locked its file already.
     if connection.dialect.name == "postgresql":
+        # A change of a large store, and of whoever comes first, takes as long as it takes.
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from marketstream.clock import Clock
 from marketstream.errors import MarketStreamError, PermanentError, TransientError
-from marketstream.store.database import Database
+from marketstream.store.database import CLOSE_S, CONNECT_TIMEOUT_S, Database
 from marketstream.store.room import Room
 
 _LOG = logging.getLogger(__name__)
@@ -132,11 +132,21 @@ class Writer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Write what waits and end the thread; blocks until it is done."""
+        """Write what waits and end the thread; blocks until it is done.
+
+        Where nothing is committed for CLOSE_S the database is cut, and what waits then fails with TransientError.
+        """
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        self._thread.join()
+        commits = -1
+        while self._thread.is_alive() and self.report.commits > commits:
+            commits = self.report.commits
+            self._thread.join(CLOSE_S)
+        if self._thread.is_alive():
+            _LOG.error("the store does not answer: %d rows that wait are given up", self.waiting)
+            self._database.cut()
+            self._thread.join(CLOSE_S + CONNECT_TIMEOUT_S)
 
     async def submit(self, write: Write[T]) -> T:
         """Return what the write returned, after its transaction was committed.
@@ -225,6 +235,8 @@ class Writer:
     def _judged(self, error: Exception) -> MarketStreamError:
         if isinstance(error, SQLAlchemyError):
             return self._database.judge(error)
+        if isinstance(error, MarketStreamError):
+            return error
         _LOG.error("the store failed to write", exc_info=error)
         return PermanentError(f"the store failed: {type(error).__name__}")
 

@@ -77,7 +77,7 @@ async def test_the_event_holds_what_led_to_the_allocation_as_plain_finite_json(s
     plain = msgspec.json.decode(msgspec.json.encode(event.data))
     assert plain == event.data
     cause: Any = plain["cause"]
-    assert set(cause["fair"]) == set(snapshot.fair.index)
+    assert {name: fair["method"] for name, fair in cause["fair"].items()} == snapshot.fair["method"].to_dict()
     assert cause["knobs"]["optimizer"].keys() == snapshot.knobs["optimizer"].keys()
     assert len(cause["edges"]) == min(20, int(snapshot.edges["executable"].sum()))
     numbers = [value for value in plain["weights"].values() if value is not None]
