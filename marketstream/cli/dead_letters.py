@@ -10,7 +10,7 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from marketstream.cli.options import add_settings, settings_of
@@ -42,7 +42,7 @@ def add(commands: Commands) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Do what was chosen; 1 where a letter that was replayed failed again."""
+    """Do what was chosen; 1 where a letter that was replayed failed again or, of all, was refused."""
     check(chosen)
     program = Program(address_of(chosen))
     if chosen.action == "list":
@@ -50,15 +50,11 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.action == "show":
         print(json.dumps(program.get(letter_path(chosen.id)), indent=2))
         return 0
-    ids = [chosen.id] if chosen.id else waiting_ids(program, chosen.handler)
-    failed = 0
-    for letter_id in ids:
-        letter = program.post(f"{letter_path(letter_id)}/{chosen.action}")
-        failed += letter["status"] == "waiting"
-        print(outcome(letter))
-    if not ids:
-        print("no dead letter waits")
-    return 1 if failed else 0
+    if chosen.all:
+        return replay_all(program, waiting_ids(program, chosen.handler))
+    letter = program.post(f"{letter_path(chosen.id)}/{chosen.action}")
+    print(outcome(letter))
+    return int(letter["status"] == "waiting")
 
 
 def check(chosen: argparse.Namespace) -> None:
@@ -140,6 +136,25 @@ def letters(program: Program, status: str | None, handler: str | None) -> Iterat
 def waiting_ids(program: Program, handler: str | None) -> list[str]:
     """Return the ids of all letters that wait, oldest first: effects are done in the order of their events."""
     return [letter["id"] for letter in letters(program, "waiting", handler)][::-1]
+
+
+def replay_all(program: Program, ids: Sequence[str]) -> int:
+    """Replay letter after letter, also where one is refused, such as that of a handler that is gone; 1 then."""
+    failed = 0
+    for letter_id in ids:
+        try:
+            letter = program.post(f"{letter_path(letter_id)}/replay")
+        except TransientError:
+            raise  # the program is gone, and with it all the others
+        except MarketStreamError as error:
+            failed += 1
+            print(plain(f"{letter_id}: refused: {error}"))
+        else:
+            failed += letter["status"] == "waiting"
+            print(outcome(letter))
+    if not ids:
+        print("no dead letter waits")
+    return 1 if failed else 0
 
 
 def outcome(letter: dict[str, Any]) -> str:

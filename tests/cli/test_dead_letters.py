@@ -15,6 +15,7 @@ from mailer import Mailer
 from marketstream.api.app import create_app
 from marketstream.api.server import api_server
 from marketstream.cli import main
+from marketstream.cli.dead_letters import waiting_ids
 from marketstream.clock import ManualClock
 from marketstream.engine import Engine
 from marketstream.settings import Settings
@@ -109,6 +110,19 @@ async def test_all_are_replayed_in_the_order_in_which_they_failed(
     capsys.readouterr()
     assert await command("replay", "--all") == 0
     assert capsys.readouterr().out == "no dead letter waits\n"
+
+
+async def test_a_letter_that_is_refused_does_not_hold_up_the_others(
+    command: Command, mailer: Mailer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "marketstream.cli.dead_letters.waiting_ids", lambda *given: ["gone:1", *waiting_ids(*given), "gone:2"]
+    )
+    mailer.mended = True
+    assert await command("replay", "--all") == 1
+    first, *others, last = capsys.readouterr().out.splitlines()
+    assert first == "gone:1: refused: no dead letter 'gone:1'" and last.startswith("gone:2: refused: ")
+    assert len(others) == 3 and all(line.endswith(": replayed") for line in others)
 
 
 async def test_more_letters_than_a_page_are_all_found(
