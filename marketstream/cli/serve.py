@@ -42,6 +42,10 @@ def run(chosen: argparse.Namespace) -> int:
     settings = settings_of(chosen, dashboard_port=chosen.dashboard_port, api_port=chosen.api_port)
     if chosen.record is not None and chosen.replay is not None:
         raise InvalidInputError("--record writes down live feeds and --replay has none; choose one of them")
+    if chosen.replay is not None and (chosen.profile is not None or chosen.providers is not None):
+        raise InvalidInputError(
+            "--profile and --providers say which feeds to open and --replay opens none; leave them out"
+        )
     log_to_stderr(settings.log_level)
     # While the libraries are loaded there is nothing to tidy up yet.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -56,7 +60,7 @@ def _make_engine(settings: Settings, chosen: argparse.Namespace) -> Engine:
 
     if chosen.replay is None:
         return Engine(settings)
-    engine = open_replay(chosen.replay, chosen)
+    engine = open_replay(chosen.replay, chosen, settings_file=chosen.settings)
     for note in engine.tape.notes:
         print(f"note: {note}", flush=True)
     return engine

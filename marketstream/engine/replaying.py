@@ -215,6 +215,7 @@ class ReplayEngine(Engine):
         stop: UTC ns after which no cycle is made.
         hold: Stand at the start until `run_for`, `run_to_end` or `resume`.
         pace: Real time, for the waits between cycles.
+        settings_file: TOML file with settings that the tape does not have, such as who writes the texts.
         settings: Settings in place of the tape's, by name, such as `analysis_interval_s`.
 
     Raises:
@@ -233,6 +234,7 @@ class ReplayEngine(Engine):
         stop: int | None = None,
         hold: bool = False,
         pace: Clock | None = None,
+        settings_file: Path | None = None,
         **settings: Any,
     ) -> None:
         self.tape = tape
@@ -250,7 +252,7 @@ class ReplayEngine(Engine):
         self._compared = False
         self._diverged_at: int | None = None
         self._by_code: dict[int, Provider] = {}
-        super().__init__(_settings(tape, settings), clock=ManualClock(start_ns=tape.begin))
+        super().__init__(_settings(tape, settings_file, settings), clock=ManualClock(start_ns=tape.begin))
         for stage, knobs in tape.knobs.items():
             if stage not in self.house.stages:
                 raise ConfigurationError(f"{tape.path}: there is no stage {stage!r} in this version of marketstream")
@@ -459,10 +461,10 @@ def check_speed(speed: float) -> float:
     return speed
 
 
-def _settings(tape: Tape, given: dict[str, Any]) -> Settings:
+def _settings(tape: Tape, file: Path | None, given: dict[str, Any]) -> Settings:
     try:
         # Nothing of a replay is kept in the store of the live engine.
-        return load_settings(**{**tape.settings, "warmup_s": 0, "store_url": "memory", **given})
+        return load_settings(file, **{**tape.settings, "warmup_s": 0, "store_url": "memory", **given})
     except ConfigurationError as error:
         raise ConfigurationError(f"{tape.path}: {error}") from None
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from marketstream.cli import main, parser
+from marketstream.cli.options import settings_of
 from marketstream.cli.record import make_recorder
+from marketstream.cli.serve import _make_engine
 from marketstream.cli.tape import moment
 from marketstream.clock import ManualClock
 from marketstream.engine import Engine
@@ -135,6 +137,28 @@ def full_after(n: int) -> Callable[[JournalWriter], None]:
 def test_serving_takes_a_recording_or_makes_one(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["serve", "--record", str(tmp_path), "--replay", str(tmp_path)]) == 2
     assert "choose one of them" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [["--profile", "demo"], ["--providers", "feeds.toml"]])
+def test_a_served_recording_opens_no_feeds(
+    option: list[str], quotes: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("marketstream.cli.serve._serve_until_told", None)
+    assert main(["serve", "--replay", str(quotes), *option]) == 2
+    assert "--replay opens none" in capsys.readouterr().err
+
+
+async def test_a_served_recording_has_the_settings_of_the_file_and_computes_what_the_recording_says(
+    quotes: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('llm = "mock"\nprofile = "planted"\nstore_url = "sqlite:///here.db"\nwarmup_s = 60\n')
+    chosen = parser().parse_args(["serve", "--replay", str(quotes), "--map", "ts=when", "--settings", str(file)])
+    engine = _make_engine(settings_of(chosen), chosen)
+    assert engine.rationale.writers == ("mock",)
+    kept = engine.settings.profile, engine.settings.store_url.get_secret_value(), engine.settings.warmup_s
+    assert kept == ("live", "memory", 0)
+    await engine.close()
 
 
 @pytest.mark.parametrize("command", ["record", "replay"])
