@@ -38,13 +38,16 @@ _LAST = 9e18
 NEEDED = ("ts", "instrument", "bid", "ask")
 
 
-def read_columns(path: Path, given: Mapping[str, str], venue: str | None = None) -> dict[str, pd.Series]:
+def read_columns(
+    path: Path, given: Mapping[str, str], venue: str | None = None, *, malformed: dict[str, int] | None = None
+) -> dict[str, pd.Series]:
     """Return the columns of a file by our names, text as text; a missing `venue` is one venue named after the file.
 
     Args:
         path: `.csv`, `.csv.gz`, `.parquet` or a folder of Parquet files.
         given: Our name to the file's, where it is none of the usual ones.
         venue: Of a file without a column for it.
+        malformed: Takes the number of rows that were left out, by reason.
 
     Raises:
         ConfigurationError: The file cannot be read, is too large, or lacks a column.
@@ -53,7 +56,7 @@ def read_columns(path: Path, given: Mapping[str, str], venue: str | None = None)
     if unknown:
         raise ConfigurationError(f"there is no column {unknown[0]!r} to map; there are {', '.join(USUAL_NAMES)}")
     try:
-        table = _read(path, given)
+        table = _read(path, given, {} if malformed is None else malformed)
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror or error}") from None
     except (pa.ArrowException, EOFError, zlib.error, UnicodeDecodeError) as error:
@@ -117,13 +120,13 @@ def _scale(usual: float) -> int:
     return 1
 
 
-def _read(path: Path, given: Mapping[str, str]) -> pa.Table:
+def _read(path: Path, given: Mapping[str, str], malformed: dict[str, int]) -> pa.Table:
     if path.is_dir():
         return _read_parquet(pyarrow.dataset.dataset(path, format="parquet", partitioning="hive"), path, given)
     if path.name.endswith(".parquet"):
         return _read_parquet(pyarrow.dataset.dataset(path, format="parquet"), path, given)
     if path.name.endswith((".csv", ".csv.gz")):
-        return _read_csv(path, given)
+        return _read_csv(path, given, malformed)
     raise ConfigurationError(f"{path}: quotes are read from .csv, .csv.gz, .parquet or a folder of .parquet files")
 
 
@@ -136,15 +139,21 @@ def _read_parquet(dataset: pyarrow.dataset.Dataset, path: Path, given: Mapping[s
     return table.rename_columns(list(chosen))
 
 
-def _read_csv(path: Path, given: Mapping[str, str]) -> pa.Table:
+def _read_csv(path: Path, given: Mapping[str, str], malformed: dict[str, int]) -> pa.Table:
     data = _inflated(path)
     header = data[: data.find(b"\n")] if b"\n" in data else data
     names = pyarrow.csv.read_csv(pa.BufferReader(header + b"\n")).column_names if header.strip() else []
     chosen = _choose(path, names, given)
+    ragged: list[int] = []
+
+    def left_out(row: pyarrow.csv.InvalidRow) -> str:
+        ragged.append(row.actual_columns)
+        return "skip"
+
     # Everything is read as text, so that one bad cell spoils its own row and no other.
     table = pyarrow.csv.read_csv(
         pa.BufferReader(data),
-        parse_options=pyarrow.csv.ParseOptions(invalid_row_handler=lambda row: "skip"),
+        parse_options=pyarrow.csv.ParseOptions(invalid_row_handler=left_out),
         convert_options=pyarrow.csv.ConvertOptions(
             include_columns=list(chosen.values()),
             column_types=dict.fromkeys(chosen.values(), pa.string()),
@@ -152,6 +161,7 @@ def _read_csv(path: Path, given: Mapping[str, str]) -> pa.Table:
             null_values=[""],
         ),
     )
+    malformed[f"not {len(names)} cells, as the header has"] = len(ragged)
     return table.rename_columns(list(chosen))
 
 

@@ -79,9 +79,10 @@ def load_quotes(path: Path, options: QuoteFileOptions | None = None) -> QuoteFil
         ConfigurationError: It cannot be read, a column is missing, or nothing in it is a quote.
     """
     options = options or QuoteFileOptions()
-    columns = read_columns(path, options.columns, options.venue)
+    malformed: dict[str, int] = {}
+    columns = read_columns(path, options.columns, options.venue, malformed=malformed)
     ts, timed = stamps_of(columns["ts"])
-    malformed = {"a time that cannot be read": int((~timed).sum())}
+    malformed["a time that cannot be read"] = int((~timed).sum())
     if not timed.any():
         raise ConfigurationError(f"{path}: no time in the column {columns['ts'].name!r} can be read")
     named = (columns["instrument"].notna() & columns["venue"].notna()).to_numpy(dtype=np.bool_)

@@ -91,6 +91,13 @@ def test_a_row_without_instrument_or_venue_is_left_out_and_counted(tmp_path: Pat
         quotes(tmp_path, "1,,X/USD,1,2,1,1")
 
 
+def test_a_row_with_too_many_or_too_few_cells_is_left_out_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "quotes.csv"
+    path.write_text("ts,instrument,bid,ask\n1,A-USD,1,2\n2,A-USD,1\n\n3,A-USD,1,2,9\n4,A-USD,1,2\n5\n")
+    file = load_quotes(path)
+    assert len(file.rows) == 2 and file.malformed == {"not 4 cells, as the header has": 3}
+
+
 def test_a_file_without_any_time_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no time in the column 'ts'"):
         quotes(tmp_path, "soon,a,X/USD,1,2,1,1")
