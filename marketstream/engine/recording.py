@@ -214,8 +214,6 @@ class Recorder:
             self._fail(f"{type(error).__name__}: {error}", error)
 
     def _note_input(self, given: Input) -> None:
-        if given.kind is InputKind.ROWS and not given.body:
-            return
         self._inputs += 1
         body = given.body
         if given.kind is InputKind.ROWS:

@@ -11,7 +11,7 @@ from marketstream.errors import InvalidInputError
 from marketstream.market.catalog import Catalog, Listing
 from marketstream.market.events import Absence, ProviderStatus
 from marketstream.market.instruments import Instrument, Kind, Market, Venue
-from marketstream.market.quotes import QUOTE_DTYPE, Refusal, empty_quotes
+from marketstream.market.quotes import Refusal
 from marketstream.providers.base import Fault, HealthReport, Input, InputKind, Provider
 from marketstream.providers.simulated_assets import AssetFeed
 from marketstream.providers.simulated_faults import FaultPlayer
@@ -70,7 +70,6 @@ class SimulatedProvider(Provider):
         self._delay = round(delay_s * SECOND_NS)
         self._position: int | None = None
         self._joins = False
-        self._replayed: list[np.ndarray] | None = None
 
     def listing(self) -> Listing:
         """Return the venue and what it quotes."""
@@ -99,23 +98,12 @@ class SimulatedProvider(Provider):
         await super().start()
 
     def collect(self, now: int) -> np.ndarray:
-        """Return what the venue sent up to `now`, with the faults put on; or what was replayed since."""
-        rows = self._received(now) if self._replayed is None else self._take_replayed()
+        """Return what the venue sent up to `now`, with the faults put on."""
+        rows = self._received(now)
         self.stats.frames += len(rows)
-        if self.tap is not None:
-            # Also when there is none: a replay must know that nothing came.
+        if self.tap is not None and len(rows):
             self.tap(Input(provider=self.name, kind=InputKind.ROWS, epoch=0, ts=now, body=rows.tobytes()))
         return rows
-
-    def replay(self, given: Input) -> None:
-        """Keep the recorded rows for the next `collect`; from now on nothing else is delivered."""
-        if given.kind is not InputKind.ROWS:
-            raise InvalidInputError(f"a simulated provider replays {InputKind.ROWS} only, was {given.kind}")
-        if len(given.body) % QUOTE_DTYPE.itemsize:
-            raise InvalidInputError(f"rows take {QUOTE_DTYPE.itemsize} bytes each, had {len(given.body)} bytes")
-        if self._replayed is None:
-            self._replayed = []
-        self._replayed.append(np.frombuffer(given.body, dtype=QUOTE_DTYPE))
 
     def health(self, now: int) -> HealthReport:
         """Judge by progress, and say so when a fault is being played."""
@@ -150,10 +138,6 @@ class SimulatedProvider(Provider):
         if until is None:
             until = self.world.start_ns if self._position is None else self._position
         return self._feed.planting.between(self.world.start_ns, until, self._feed.venue.id)
-
-    def _take_replayed(self) -> np.ndarray:
-        parts, self._replayed = self._replayed or [], []
-        return np.concatenate([empty_quotes(), *parts])
 
     def _received(self, now: int) -> np.ndarray:
         rows = self._made(now - self._delay)

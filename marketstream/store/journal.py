@@ -77,11 +77,6 @@ class JournalWriter:
             self.abandon()
             raise
 
-    @property
-    def waiting_bytes(self) -> int:
-        """Return the bytes that were appended and not flushed yet, before compression."""
-        return self._waiting_bytes
-
     def append(self, record: Entry) -> None:
         """Take one record; a full block is flushed first. InvalidInputError when it alone is too large for a block."""
         encoded = _ENCODER.encode(record)
@@ -166,11 +161,6 @@ class JournalReader:
         if not isinstance(first, Header):
             raise JournalError(f"{path} does not begin with a header, so it is no whole recording")
         self.header = first
-
-    @property
-    def n_blocks(self) -> int:
-        """Return how many whole blocks there are."""
-        return len(self._offsets)
 
     def entries(self) -> Iterator[Entry]:
         """Yield every record in order; JournalError at a damaged block."""

@@ -13,7 +13,8 @@ from marketstream.market.catalog import Catalog
 from marketstream.market.events import ProviderStatus
 from marketstream.market.instruments import Kind
 from marketstream.market.quotes import QuoteState
-from marketstream.providers.base import Fault, Input, InputKind
+from marketstream.providers.base import Fault
+from marketstream.providers.replay import RecordedProvider
 from marketstream.providers.simulated import SimulatedProvider, make_world
 
 
@@ -138,36 +139,18 @@ async def test_a_fault_played_again_replaces_itself_and_a_restart_ends_it() -> N
 
 
 def test_what_was_tapped_makes_the_same_rows_in_every_cycle() -> None:
-    live, replayed = (simulated(make_world("demo", seed=seed, start_ns=START_NS))[0] for seed in (7, 8))
-    inputs: list[Input] = []
-    live.tap = inputs.append
+    (live, *_) = simulated(make_world("demo", seed=7, start_ns=START_NS))
+    replayed = RecordedProvider(name="alder", clock=ManualClock(START_NS), kind="simulated", listing=live.listing())
+    replayed.attach(Catalog())
+    live.tap = replayed.replay
     # A second of nothing, and faults, belong to a recording too.
     cycles = [START_NS - SECOND_NS] + [START_NS + i * SECOND_NS // 4 for i in range(40)]
     for i, now in enumerate(cycles):
         if i == 10:
             live.play_fault(Fault.GAP, 2.0)
-        rows = live.drain(now)
-        (given,) = inputs
-        inputs.clear()
-        assert (given.provider, given.kind, given.ts) == ("alder", InputKind.ROWS, now)
-        replayed.replay(given)
-        assert columns(replayed.drain(now)) == columns(rows)
+        assert columns(live.drain(now)) == columns(replayed.drain(now))
     assert replayed.stats.quotes == live.stats.quotes > 0
     assert replayed.stats.frames == live.stats.frames
-
-
-def test_a_replayed_feed_makes_nothing_of_its_own() -> None:
-    (provider, *_) = simulated(make_world("demo", seed=7, start_ns=START_NS))
-    provider.replay(Input(provider="alder", kind=InputKind.ROWS, epoch=0, ts=START_NS))
-    assert len(provider.drain(START_NS + 10 * SECOND_NS)) == 0
-
-
-def test_a_replay_refuses_what_are_no_rows() -> None:
-    (provider, *_) = simulated(make_world("demo", seed=7, start_ns=START_NS))
-    with pytest.raises(InvalidInputError, match="replays rows only, was frame"):
-        provider.replay(Input(provider="alder", kind=InputKind.FRAME, epoch=1, ts=START_NS))
-    with pytest.raises(InvalidInputError, match="bytes each, had 7 bytes"):
-        provider.replay(Input(provider="alder", kind=InputKind.ROWS, epoch=0, ts=START_NS, body=b"1234567"))
 
 
 def line(delay_s: float) -> SimulatedProvider:

@@ -99,7 +99,7 @@ def test_blocks_tell_how_far_the_file_was_read(tmp_path: Path) -> None:
     reader = JournalReader(path)
     places = [place for place, _ in reader.blocks()]
     assert places == sorted(places) and places[-1] == reader.size == path.stat().st_size
-    assert reader.n_blocks == 3
+    assert len(places) == 3
 
 
 def test_what_was_flushed_is_readable_while_the_writer_goes_on(tmp_path: Path) -> None:
@@ -109,7 +109,6 @@ def test_what_was_flushed_is_readable_while_the_writer_goes_on(tmp_path: Path) -
     journal.flush()
     journal.append(CycleEntry(now=99, monotonic=0, dispatched=True, digest=b""))
     assert list(JournalReader(journal.path).entries()) == [HEADER, *cycles(5)]
-    assert journal.waiting_bytes > 0
     journal.close()
     assert JournalReader(journal.path).last_now() == 99
 
