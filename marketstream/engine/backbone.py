@@ -28,6 +28,8 @@ STORE_BATCH = 1000
 STORE_RETRY = RetryPolicy(max_attempts=10_000, first_s=0.1, cap_s=5.0)
 """While the store is away events wait in its lane: a dead letter of each would have to be kept in the same store."""
 PRUNE_EVERY_S = 3600.0
+CLOSING_S = 4.0
+"""What lanes and letters may take of the ten seconds in which a program is to end."""
 DAY_NS = 86_400 * SECOND_NS
 
 
@@ -63,12 +65,14 @@ class Backbone:
         )
 
     async def open(self) -> None:
-        """Open the store and start the lanes; a second call changes nothing.
+        """Open the store and start the lanes on the running loop; a second call on the same loop changes nothing.
 
         Raises:
             ConfigurationError: The store cannot be opened, or has a schema that this version does not know.
         """
         if self._is_open:
+            # The loop of an earlier start may have ended, and every task with it.
+            await self._start()
             return
         try:
             await self._open()
@@ -79,15 +83,17 @@ class Backbone:
     async def close(self) -> None:
         """Let the lanes finish, then close bus and store; also what a start that failed half way has left open."""
         async with self._closing:
-            if self._retiring is not None:
+            if self._retiring is not None and not self._retiring.done():
                 self._retiring.cancel()
                 await asyncio.gather(self._retiring, return_exceptions=True)
-                self._retiring = None
-            if self._is_open:
-                self._is_open = False
-                await self.handlers.stop()
-                await self.bus.stop()
-            await self.store.close()
+            self._retiring = None
+            try:
+                if self._is_open:
+                    self._is_open = False
+                    await self.handlers.stop(CLOSING_S)
+                    await self.bus.stop()
+            finally:
+                await self.store.close()
 
     async def _open(self) -> None:
         try:
@@ -99,9 +105,13 @@ class Backbone:
             await self.store.open()
             self.tell(Topic.STORE_STATUS, "store", f"{error}; records of this process are kept in memory only.")
         self._is_open = True
+        await self._start()
+
+    async def _start(self) -> None:
         self.bus.start()
         await self.handlers.start()
-        self._retiring = asyncio.get_running_loop().create_task(self._retire_old(), name="engine-retention")
+        if self._retiring is None or self._retiring.done():
+            self._retiring = asyncio.get_running_loop().create_task(self._retire_old(), name="engine-retention")
 
     def take(self, event: MarketEvent) -> None:
         """Take in one fact: every lane that wants its topic gets it."""

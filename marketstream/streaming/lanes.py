@@ -143,10 +143,10 @@ class Lane:
             self._task.add_done_callback(_log_end)
 
     def finish(self) -> asyncio.Task[None] | None:
-        """Let the task end once nothing waits, and return it for the caller to await; None where there is none."""
+        """Let the task end once nothing waits, and return it for the caller to await; None where none runs."""
         self._ending = True
         self._bell.ring()
-        return self._task
+        return self._task if self.running else None
 
     async def settled(self) -> None:
         """Wait until nothing waits.

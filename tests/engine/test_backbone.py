@@ -104,6 +104,22 @@ async def test_a_close_keeps_what_was_on_its_way(tmp_path: Path) -> None:
     assert found == 2502  # with the start and the stop
 
 
+async def test_a_close_ends_within_ten_seconds_where_the_store_does_not_answer(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def hangs(_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(engine.store, "handle", hangs)
+    monkeypatch.setattr(engine.store, "save_dead_letter", hangs)
+    await engine.registry.disable("cedar")
+    closing = asyncio.create_task(engine.close())
+    await engine.clock.run_for(9.0)  # type: ignore[attr-defined]
+    await asyncio.wait_for(closing, 5)
+    assert any("disabled" in str(letter.payload) for letter in engine.handlers.unsaved)
+    assert "dead letters could not be kept" in caplog.text and not engine.store.is_open
+
+
 async def test_a_second_engine_on_the_same_file_says_so_and_keeps_its_own_records(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

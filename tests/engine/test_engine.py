@@ -11,7 +11,7 @@ import marketstream as ms
 from marketstream.clock import ManualClock
 from marketstream.engine import Engine
 from marketstream.errors import ConfigurationError, InvalidInputError, TransientError
-from marketstream.market.events import ProviderStatus, Topic
+from marketstream.market.events import MarketEvent, ProviderStatus, Topic
 from marketstream.market.frames import ALLOCATION, EDGES, FAIR, check_frame
 from marketstream.market.instruments import Kind
 from marketstream.providers.base import Fault
@@ -113,6 +113,22 @@ async def test_a_check_of_health_in_a_pause_is_what_that_test_would_catch(monkey
     statuses = {report.status for report in engine.registry.report(engine.clock.now_ns())}
     await engine.close()
     assert statuses == {ProviderStatus.DEGRADED}
+
+
+def test_it_can_be_stopped_and_started_again_on_another_loop() -> None:
+    engine = engine_for()
+    heard: list[MarketEvent] = []
+    engine.bus.subscribe("engine.#", heard.append, capacity=10)
+
+    async def once() -> None:
+        await engine.run_for(1.0)
+        await engine.stop()
+        await engine.handlers.settle()
+
+    for _ in range(2):
+        asyncio.run(once())
+    asyncio.run(engine.close())
+    assert [event.message for event in heard] == ["Stream started.", "Stream stopped."] * 2
 
 
 async def test_nothing_is_left_running_after_a_stop() -> None:
