@@ -49,7 +49,8 @@ class Database:
         self._engine = _engine(address)
         self._reader = self._engine.execution_options(**{_READ: True})
         self._connected: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._is_cut = False
+        self.is_cut = False
+        """Whether it was given up."""
         if address.kind is StoreKind.POSTGRESQL:
             sa.event.listen(self._engine, "connect", lambda connection, _: self._connected.add(connection))
         # In memory there is one connection for all threads, which take turns.
@@ -83,12 +84,12 @@ class Database:
 
         From any thread. A file answers or says that it is locked, so of a file nothing is broken.
         """
-        self._is_cut = True
+        self.is_cut = True
         for connection in tuple(self._connected):
             _shut_down(connection)
 
     def _check(self) -> None:
-        if self._is_cut:
+        if self.is_cut:
             raise TransientError(f"the store at {self.address.location} did not answer and was given up")
 
     def judge(self, error: SQLAlchemyError) -> MarketStreamError:

@@ -337,7 +337,12 @@ class Store:
         with self._turn:
             if self._opened is None:
                 self._opening = Database(self._address)
-                self._opened = Opened(self._opening, clock=self._clock, probe=self._probe)
+                opened = Opened(self._opening, clock=self._clock, probe=self._probe)
+                if self._opening.is_cut:
+                    # It answered after all, when nobody waited any more.
+                    opened.close()
+                else:
+                    self._opened = opened
 
     def _close(self) -> None:
         with self._turn:

@@ -217,3 +217,10 @@ def test_a_text_that_is_too_long_for_an_index_is_not_worth_another_try(server: D
     with pytest.raises(sa.exc.DBAPIError, match="index row") as caught, server.writing() as connection:
         connection.execute(sa.text("INSERT INTO t VALUES (:x)"), {"x": noise})
     assert isinstance(server.judge(caught.value), PermanentError)
+
+
+@pytest.mark.parametrize("way", ["reading", "writing"])
+def test_a_database_that_was_cut_is_used_no_more(file: Database, way: str) -> None:
+    file.cut()
+    with pytest.raises(TransientError, match="did not answer and was given up"), getattr(file, way)():
+        pass

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from store_records import (
     MIDNIGHT,
     SECOND,
@@ -35,6 +37,7 @@ from marketstream.market.records import (
     ProviderState,
     StoreKind,
 )
+from marketstream.store import schema
 from marketstream.store.repository import Store
 
 ALL = EventFilter()
@@ -627,6 +630,32 @@ async def test_the_folder_of_the_file_is_made_when_it_is_opened(tmp_path: Path, 
     await store.open()
     await store.close()
     assert (tmp_path / "deep" / "data" / "store.db").is_file()
+
+
+async def test_an_open_that_was_given_up_leaves_nothing_open_and_can_be_tried_again(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached, go_on, prepare = threading.Event(), threading.Event(), schema.prepare
+
+    def slow(connection: sa.Connection) -> None:
+        reached.set()
+        assert go_on.wait(10)
+        prepare(connection)
+
+    store = Store("sqlite", clock=clock, data_dir=tmp_path)
+    monkeypatch.setattr("marketstream.store.repository.CLOSE_S", 0.01)
+    give_up = store._give_up_opening
+    monkeypatch.setattr(store, "_give_up_opening", lambda: (give_up(), go_on.set()))
+    monkeypatch.setattr(schema, "prepare", slow)
+    opening = asyncio.create_task(store.open())
+    assert await asyncio.to_thread(reached.wait, 10)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert not store.is_open
+    await store.open()
+    await store.handle([event(1)])
+    await store.close()
 
 
 async def test_an_open_that_is_cancelled_can_be_closed(tmp_path: Path, clock: ManualClock) -> None:
