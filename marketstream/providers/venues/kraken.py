@@ -94,7 +94,7 @@ class KrakenProvider(VenueProvider):
                 await self.transport.send(request)
 
     async def _await_snapshots(self) -> None:
-        self._in_step.clear()
+        self._in_step = asyncio.Event()
         if not self.decoder.wanted:
             return
         try:

@@ -127,6 +127,8 @@ class VenueProvider(Provider):
     async def start(self) -> None:
         """Begin to connect; returns at once."""
         await super().start()
+        # Of this loop: an event waited for on one loop cannot be used on another.
+        self._out_of_step = asyncio.Event()
         self.transport.start()
 
     async def stop(self) -> None:

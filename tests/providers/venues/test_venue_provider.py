@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -77,6 +78,30 @@ def test_replayed_inputs_make_rows_at_the_times_of_the_inputs(case: Case) -> Non
     assert set(rows["state"].tolist()) == {QuoteState.LIVE}
     assert rows["ts_received"][-1] == TS + 2
     assert provider.status is ProviderStatus.READY
+
+
+@pytest.mark.parametrize("n_inputs", [1, 3], ids=["waiting for its book", "in step"])
+def test_a_provider_can_be_started_again_on_another_loop(
+    case: Case, n_inputs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = case.attached()
+    monkeypatch.setattr(provider.transport, "start", lambda: None)
+    monkeypatch.setattr(provider, "_fetch_snapshot", lambda *_: asyncio.Event().wait(), raising=False)
+
+    async def once() -> bool:
+        await provider.start()
+        for given in case.inputs()[:n_inputs]:
+            provider.replay(given)
+        attending = asyncio.create_task(provider.attend(1))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        waits = not attending.done()
+        attending.cancel()
+        await asyncio.gather(attending, return_exceptions=True)
+        await provider.stop()
+        return waits
+
+    assert [asyncio.run(once()), asyncio.run(once())] == [True, True]
 
 
 def test_the_end_of_a_connection_takes_its_quotes_out(case: Case) -> None:
