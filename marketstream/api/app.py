@@ -75,7 +75,7 @@ def create_app(engine: Engine, *, hosts: Collection[str] = ()) -> FastAPI:
     app.include_router(docs_page.router(TITLE))
     add_error_handlers(app)
     install_openapi(app)
-    app.add_middleware(Idempotency, keep=lambda: engine.store, clock=engine.clock)
+    app.add_middleware(Idempotency, keep=lambda: engine.store, clock=engine.stopwatch)
     app.add_middleware(Compression)
     app.add_middleware(Edge, hosts=hosts, stats=edge_stats)
     return app

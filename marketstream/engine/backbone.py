@@ -40,7 +40,7 @@ class Backbone:
         settings: Names the store and how long it keeps events.
         clock: The only source of time.
         market: Returns the newest market, None before there is one.
-        lane_clock: Times the lanes; in a replay, whose time may run faster than a disk, the machine's.
+        lane_clock: Times lanes and store; in a replay, whose time may run faster than a disk, the machine's.
     """
 
     def __init__(
@@ -52,10 +52,11 @@ class Backbone:
         lane_clock: Clock,
     ) -> None:
         self.bus = EventBus(clock, history=KEPT_EVENTS)
-        self.store = Store(settings.store_url.get_secret_value(), clock=clock, data_dir=settings.data_dir)
+        self.store = Store(settings.store_url.get_secret_value(), clock=lane_clock, data_dir=settings.data_dir)
         self.handlers = DeltaHandlerManager(clock=lane_clock, market=market, on_dead_letter=self._keep_letter)
         self._settings = settings
         self._clock = clock
+        self._lane_clock = lane_clock
         self._retiring: asyncio.Task[None] | None = None
         self._is_open = False
         self._closing = asyncio.Lock()
@@ -101,7 +102,7 @@ class Backbone:
         except StoreBusyError as error:
             # Another process owns the file: this one runs on, and forgets when it ends.
             logger.warning("%s; this process keeps its records in memory", error)
-            self.store = Store("memory", clock=self._clock, data_dir=self._settings.data_dir, fallback=str(error))
+            self.store = Store("memory", clock=self._lane_clock, data_dir=self._settings.data_dir, fallback=str(error))
             await self.store.open()
             self.tell(Topic.STORE_STATUS, "store", f"{error}; records of this process are kept in memory only.")
         self._is_open = True

@@ -317,4 +317,5 @@ async def test_work_is_timed_by_the_machine_and_not_by_the_tape(demo: Recorded) 
     await engine.run_for(10.0)
     status = engine.status()
     assert 0.0 < status.cycle_ms_p50 < 10_000 and status.analysis_ms > 0.0
+    assert (engine.store.status().commit_ms_p99 or 0.0) > 0.0
     await engine.close()
