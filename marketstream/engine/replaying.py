@@ -94,10 +94,16 @@ class Pacer:
 
     async def stand(self) -> None:
         """Wait until something is changed."""
-        self._moved.clear()
+        # A new one each time: an event waited for on one loop cannot be used on another.
+        self._moved = asyncio.Event()
         self._anchor = None
         self.waiting.set()
         await self._moved.wait()
+
+    def release(self) -> None:
+        """Let go on whoever waits for the tape to stand; a start to come may be on another loop."""
+        self.waiting.set()
+        self.waiting = asyncio.Event()
 
     def _wait_s(self, entry: CycleEntry) -> float:
         if math.isinf(self._speed) or entry.now < self._unpaced_until:
@@ -401,7 +407,7 @@ class ReplayEngine(Engine):
 
     async def _close_feeds(self) -> None:
         # What came on the tape and was not taken yet stays for a start to come; who waits for it need not.
-        self._pacer.waiting.set()
+        self._pacer.release()
 
     async def _watch_health(self) -> None:
         # What was judged then is on the tape.

@@ -109,6 +109,18 @@ async def test_run_for_plays_so_much_of_the_tape_and_stands(demo: Recorded) -> N
     await engine.close()
 
 
+def test_a_replay_can_be_stopped_and_started_again_on_another_loop(demo: Recorded) -> None:
+    engine = replay(demo.path)
+
+    async def play(seconds: float) -> int:
+        await engine.run_for(seconds)
+        await engine.stop()
+        return engine.position
+
+    assert asyncio.run(play(10.0)) < asyncio.run(play(0.5))
+    asyncio.run(engine.close())
+
+
 async def test_an_analysts_own_nodes_hang_on_a_replay_as_on_a_live_feed(demo: Recorded) -> None:
     engine = replay(demo.path)
     lengths: list[int] = []
