@@ -56,6 +56,7 @@ class ReplayInfo(Output):
     position: Timestamp = Field(description="Time of the newest cycle, UTC.")
     fraction: float = Field(description="Share of the file that is behind it, 0 to 1.")
     cycles: int = Field(description="Cycles made so far.", ge=0)
+    cycles_per_s: float = Field(description="Of the last fifty, per second; it falls while the recording stands.", ge=0)
     ended: bool = Field(description="Whether nothing is left to play.")
     diverged_at: int | None = Field(
         description="Cycle before which what was computed differs from the recording; null while it is the same."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -255,6 +256,7 @@ class ReplayEngine(Engine):
         )
         self._stream_digest = StreamDigest()
         self._n_cycles = 0
+        self._began: deque[int] = deque(maxlen=50)
         self._compared = False
         self._diverged_at: int | None = None
         self._by_code: dict[int, Provider] = {}
@@ -299,6 +301,7 @@ class ReplayEngine(Engine):
             position=self.position,
             fraction=self.streamer.fraction,
             cycles=self._n_cycles,
+            cycles_per_s=self._cycles_per_s(),
             ended=self.streamer.ended,
             failure="" if self.streamer.failure is None else str(self.streamer.failure),
             diverged_at=self._diverged_at,
@@ -358,6 +361,12 @@ class ReplayEngine(Engine):
     def _before_cycle(self, entry: CycleEntry) -> None:
         self._compare(entry.digest)
         self._n_cycles += 1
+        self._began.append(self._real_time.monotonic_ns())
+
+    def _cycles_per_s(self) -> float:
+        if not self._began:
+            return 0.0
+        return len(self._began) * SECOND_NS / max(self._real_time.monotonic_ns() - self._began[0], 1)
 
     def _compare(self, recorded: bytes) -> None:
         self._stream_digest.add(self.market, self.snapshot)

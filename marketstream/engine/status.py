@@ -19,6 +19,7 @@ class ReplayStatus:
         position: Time of the newest cycle, UTC ns.
         fraction: Share of the file that is behind it, 0..1.
         cycles: Cycles made so far.
+        cycles_per_s: Of the last fifty, per second of the machine; it falls while the recording stands.
         ended: Whether nothing is left to play.
         diverged_at: Cycle before which what was computed differs from the recording; None while it is the same.
         failure: Why it ended before its end; empty where it did not.
@@ -31,6 +32,7 @@ class ReplayStatus:
     position: int
     fraction: float
     cycles: int
+    cycles_per_s: float
     ended: bool
     diverged_at: int | None
     failure: str = ""

@@ -89,6 +89,7 @@ def test_a_replay_as_fast_as_it_goes_has_no_speed() -> None:
         position=at + 1_000_000_000,
         fraction=0.5,
         cycles=10,
+        cycles_per_s=5.0,
         ended=False,
         diverged_at=None,
     )

@@ -324,6 +324,17 @@ async def test_a_record_that_cannot_be_carried_out_ends_the_replay_and_says_so(
     await engine.close()
 
 
+async def test_the_rate_of_cycles_is_that_of_the_machine(demo: Recorded) -> None:
+    engine = replay(demo.path)
+    assert engine.replay_status().cycles_per_s == 0.0
+    began = engine.stopwatch.monotonic_ns()
+    await engine.run_for(10.0)
+    status, taken_s = engine.replay_status(), (engine.stopwatch.monotonic_ns() - began) / SECOND_NS
+    # All of them were within that time.
+    assert status.cycles_per_s >= min(status.cycles, 50) / taken_s * 0.9 > 0.0
+    await engine.close()
+
+
 async def test_work_is_timed_by_the_machine_and_not_by_the_tape(demo: Recorded) -> None:
     engine = replay(demo.path)
     await engine.run_for(10.0)
