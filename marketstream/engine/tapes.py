@@ -133,7 +133,9 @@ class QuoteTape(Tape):
     def __init__(self, path: Path, options: QuoteFileOptions) -> None:
         self.path = path
         self._file = load_quotes(path, options)
-        self._times = cycle_times(self._file)
+        times = cycle_times(self._file)
+        # It ends where the file does: what stands at its close is what one wants to read.
+        self._times = times[times <= self._file.rows["ts_received"][-1]]
         self.begin, self.end = int(self._times[0]), int(self._times[-1])
         self.settings = {"profile": "live"}
         self.knobs = self._slower_knobs()
@@ -145,7 +147,7 @@ class QuoteTape(Tape):
         return [(QuoteFileProvider(file=self._file, clock=clock), True)]
 
     def steps(self) -> Iterator[tuple[float, Entry]]:
-        """Yield a cycle for every time with quotes, and empty ones in gaps."""
+        """Yield a cycle for every time with quotes, and empty ones in gaps; the last one is that of the last quote."""
         n = len(self._times)
         for i, now in enumerate(self._times.tolist()):
             yield (

@@ -95,11 +95,19 @@ def test_a_file_of_quotes_has_a_cycle_per_time_and_knobs_that_fit_its_spacing(tm
     tape = QuoteTape(quotes(tmp_path), QuoteFileOptions())
     entries = [entry for _, entry in tape.steps()]
     assert all(isinstance(entry, CycleEntry) and entry.dispatched for entry in entries)
-    # 30 minutes, then until the last quote is stale: three spacings and one.
-    assert len(entries) == 30 + 4
+    assert len(entries) == 30
     assert tape.knobs["fair_value"] == {"stale_after_s": 180.0, "half_life_s": 60.0}
     assert tape.knobs["edge_finder"] == {"max_leg_age_s": 60.0}
     assert any("knobs follow the file's spacing of 60 s" in note for note in tape.notes)
+
+
+async def test_a_replay_of_quotes_ends_with_the_last_of_them_and_not_with_an_empty_market(tmp_path: Path) -> None:
+    engine = replay(quotes(tmp_path))
+    await engine.run_to_end()
+    assert engine.market is not None and engine.snapshot is not None
+    assert engine.market.now == engine.snapshot.now == engine.tape.end == 29 * 60 * 1_000_000_000
+    assert engine.snapshot.fair.loc["BTC-USD", "n_venues"] == 2
+    await engine.close()
 
 
 async def test_a_file_of_quotes_gives_a_consensus_and_the_same_digest_each_time(tmp_path: Path) -> None:
