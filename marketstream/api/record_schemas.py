@@ -61,9 +61,9 @@ class AllocationInfo(Output):
     sequence: int = Field(description="Cycle of the snapshot.", ge=0)
     status: str = Field(description="Of the weights, as in /portfolio.")
     method: str = Field(description="Solver and covariance.")
-    turnover: float = Field(description="Sum of absolute weight changes, as a fraction of capital.")
+    turnover: float = Field(description="Sum of absolute changes against what is held, as a fraction of capital.")
     weights: dict[str, Any] = Field(description="Target weight by instrument, fraction of capital.")
-    previous_weights: dict[str, Any] = Field(description="The same before.")
+    previous_weights: dict[str, Any] = Field(description="The targets of the allocation that was told before this one.")
     stakes: dict[str, Any] = Field(description="Stake in USD by instrument@venue.")
     cause: dict[str, Any] = Field(description="What led to it: fair values, edges, knobs, limits that hold.")
 

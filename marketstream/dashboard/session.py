@@ -47,6 +47,9 @@ class Session:
 
     def __init__(self, engine: Engine, trail: Trail) -> None:
         self.analysis = Analysis()
+        for name, stage in self.analysis.stages.items():
+            # A page begins as the house looks at things: for a replay of a file that is not the defaults.
+            stage.set_knobs(engine.house.stages[name].knobs())
         self.choices = Choices()  # type: ignore[no-untyped-call]  # param's own initialiser is untyped
         self.faults = 0
         self._tasks: set[asyncio.Task[None]] = set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import panel as pn
@@ -156,8 +156,9 @@ def _badge(status: EngineStatus) -> Markup:
 
 def _replay_badge(replay: ReplayStatus, *, simulated: bool) -> Markup:
     return markup(
-        '<span class="badge replay" title="{name}, recorded {begin} to {end} UTC{simulated}">REPLAY '
+        '<span class="badge replay" title="{name}, recorded {begin} to {end} UTC{simulated}">REPLAY{made_up} '
         "<i>{name} · {speed} · {day} · </i>{percent} %</span>",
+        made_up=" · SIMULATED" if simulated else "",
         name=replay.name,
         begin=formats.day_and_time(replay.begin),
         end=formats.day_and_time(replay.end),
@@ -202,6 +203,8 @@ def _late_words(moment: Moment) -> Markup:
     late = [r for r in reports if r.enabled and _feed_state(r) != "live"]
     if not late:
         return Markup()
+    if not any(r.trusted_pairs for r in late):
+        return _replaced_words(late)
     named = "; ".join(f"{r.name}: {r.detail}" for r in late[:3])
     more = f"; and {len(late) - 3} more" if len(late) > 3 else ""
     return markup(
@@ -213,6 +216,15 @@ def _late_words(moment: Moment) -> Markup:
         verb="is" if len(late) == 1 else "are",
         named=named,
         more=more,
+    )
+
+
+def _replaced_words(late: Sequence[ProviderReport]) -> Markup:
+    # Feeds that nobody depends on now: others carry their venues.
+    return markup(
+        '<div class="line"><span class="dot dot-late" role="img" aria-label="late"></span> <b>{named}: late.</b> '
+        "Other feeds carry the same venues meanwhile; no price is left out for it.</div>",
+        named=", ".join(r.name for r in late[:3]) + (f" and {len(late) - 3} more" if len(late) > 3 else ""),
     )
 
 

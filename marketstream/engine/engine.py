@@ -15,7 +15,7 @@ from marketstream.engine.feeds import Feeds, declarations_of, provider_factory, 
 from marketstream.engine.house import HouseHandler
 from marketstream.engine.status import EngineStatus
 from marketstream.engine.texts import make_rationale
-from marketstream.errors import InvalidInputError, TransientError
+from marketstream.errors import ConfigurationError, InvalidInputError, TransientError
 from marketstream.market.catalog import Catalog
 from marketstream.market.events import MarketEvent, Topic
 from marketstream.market.handling import DeadLetter
@@ -333,5 +333,8 @@ class Engine:
 
 def _log_failure(opening: asyncio.Task[None]) -> None:
     # Also where nobody waits for the start, its failure is heard.
-    if not opening.cancelled() and opening.exception() is not None:
-        logger.error("the engine could not start", exc_info=opening.exception())
+    error = None if opening.cancelled() else opening.exception()
+    if isinstance(error, ConfigurationError):
+        logger.error("the engine could not start: %s", error)  # it says what to do; where it was raised is no matter
+    elif error is not None:
+        logger.error("the engine could not start", exc_info=error)

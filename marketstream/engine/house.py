@@ -75,8 +75,8 @@ def allocation_event(snapshot: Snapshot, before: Allocation | None) -> MarketEve
         ts=snapshot.now,
         topic=Topic.ALLOCATION,
         subject="portfolio",
-        message=f"Allocation is {allocation.status.value}, {moved}; {sum(1 for w in weights.values() if w)} weights, "
-        f"{len(allocation.stakes)} stakes.",
+        message=f"Allocation is {allocation.status.value.replace('_', ' ')}, {moved}; "
+        f"{_counted(sum(1 for w in weights.values() if w), 'weight')}, {_counted(len(allocation.stakes), 'stake')}.",
         data={
             "sequence": snapshot.sequence,
             "status": allocation.status.value,
@@ -88,6 +88,10 @@ def allocation_event(snapshot: Snapshot, before: Allocation | None) -> MarketEve
             "cause": _cause(snapshot),
         },
     )
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _cause(snapshot: Snapshot) -> dict[str, Json]:

@@ -112,9 +112,9 @@ class AllocationRecord:
         sequence: Cycle of the snapshot.
         status: Of the weights.
         method: Solver and covariance.
-        turnover: Sum of absolute weight changes.
+        turnover: Sum of absolute changes of weights against what is held.
         weights: Target weight by instrument, fraction of capital.
-        previous_weights: The same before.
+        previous_weights: The targets of the allocation that was told before.
         stakes: USD by `instrument@venue`.
         cause: What led to it: fair values with their methods, edges, knobs, limits that hold.
     """

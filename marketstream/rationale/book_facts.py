@@ -54,6 +54,8 @@ class Book:
         self._exact_before = _percent(self._assets["current"])
         index = self._assets.index
         self.weight = pd.Series(apportion(self._exact, WEIGHT_DECIMALS), index=index)
+        # So that they add up, two equal weights may be shown a step apart: which is larger is told by plain rounding.
+        self._plain = pd.Series(np.round(self._exact, WEIGHT_DECIMALS), index=index)
         self.before = pd.Series(apportion(self._exact_before, WEIGHT_DECIMALS), index=index)
         change = np.round(self.weight.to_numpy() - self.before.to_numpy(), WEIGHT_DECIMALS) + 0.0
         # Of a caller's own book nobody knows what it was before.
@@ -158,10 +160,15 @@ class Book:
         exact = float(self._exact.sum() - self._exact[self.weight.index.get_indexer(pd.Index(top))].sum())
         sheet.add(PORTFOLIO, "other_weight", rest, "%", "invested less the 3 largest", decimals=1, exact=exact)
         if top:
-            largest = float(self.weight.max())
-            ties = int((self.weight == largest).sum())
+            largest = float(self._plain.max())
+            ties = int((self._plain == largest).sum())
             sheet.add(PORTFOLIO, "largest_weight", largest, "%", "max of allocation.target", decimals=1)
             sheet.count(PORTFOLIO, "n_largest_weight", ties, "weights equal to the largest")
+
+    def _weight_ranks(self) -> dict[object, float]:
+        # One place only where the weights as shown and the weights as they are agree on it.
+        plain, shown = _ranks(self._plain[self._plain > 0]), _ranks(self.weight[self.weight > 0])
+        return {key: rank for key, rank in plain.items() if shown.get(key) == rank}
 
     def _add_stake_totals(self) -> None:
         sheet, a, stakes = self.sheet, self.allocation, self._stakes["stake"]
@@ -184,7 +191,7 @@ class Book:
         if not self.usable:
             return
         ranks = {
-            "weight_rank": _ranks(self.weight[self.weight > 0]),
+            "weight_rank": self._weight_ranks(),
             "weight_change_rank": _ranks(self.change.abs()[self.change != 0]),
             "risk_share_rank": _ranks(self.risk_share[self.risk_share > 0]),
         }

@@ -65,6 +65,18 @@ async def test_the_chart_marks_the_moment_of_the_switch_for_instruments_of_that_
     assert "alder-reserve for alder" not in shown(session.page.main[0])
 
 
+async def test_the_line_on_top_says_that_another_feed_carries_the_venue(engine: Engine, session: Session) -> None:
+    await fail(engine)
+    session.touch()
+    words = shown(session.page.main[0])
+    assert "alder: late" in words and "no price is left out for it" in words
+    engine.registry.play_fault("cedar", Fault.STALL, 20.0)
+    await engine.run_for(15.0)
+    session.touch()
+    words = shown(session.page.main[0])
+    assert "Their prices are left out of every fair value" in words
+
+
 async def test_marks_leave_the_price_axis_alone(engine: Engine, session: Session) -> None:
     await fail(engine)
     go_to(session, "Markets")

@@ -58,6 +58,13 @@ async def test_a_moved_knob_changes_this_session_and_neither_the_house_nor_anoth
     other.close()
 
 
+async def test_a_page_begins_as_the_house_looks_at_things(engine: Engine) -> None:
+    engine.house.fair_value.half_life_s = 60.0
+    session = Session(engine, Trail())
+    assert session.analysis.fair_value.half_life_s == 60.0
+    session.close()
+
+
 async def test_an_impossible_limit_is_explained_in_words(session: Session) -> None:
     go_to(session, "Portfolio")
     session.analysis.optimizer.max_weight = 0.01
@@ -98,7 +105,7 @@ async def test_the_search_and_the_table_select_the_same_instrument(session: Sess
 
 
 async def test_a_late_feed_is_named_with_its_consequence(engine: Engine, session: Session) -> None:
-    name = engine.registry.names[0]
+    name = engine.registry.names[1]  # one without a reserve
     engine.registry.get(name).play_fault(engine.registry.get(name).faults[0], 60.0)
     await engine.run_for(30.0)
     session.touch()

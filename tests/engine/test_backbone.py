@@ -158,7 +158,9 @@ async def test_a_start_that_ends_half_way_leaves_no_store_open(
     await other.close()
 
 
-async def test_a_schema_that_it_does_not_know_stops_the_start_and_says_what_to_run(tmp_path: Path) -> None:
+async def test_a_schema_that_it_does_not_know_stops_the_start_and_says_what_to_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     file = tmp_path / "store.db"
     engine = new_engine(file)
     await engine.run_for(0.2)
@@ -170,6 +172,7 @@ async def test_a_schema_that_it_does_not_know_stops_the_start_and_says_what_to_r
     with pytest.raises(ConfigurationError, match="9999"):
         await engine.ensure_running()
     assert engine.status().state == "stopped"
+    assert "could not start" in caplog.text and "Traceback" not in caplog.text
     await engine.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -57,6 +58,18 @@ def test_shown_changes_are_the_difference_of_the_shown_weights(seed: int) -> Non
     for change in [f for f in facts.values() if f.metric == "weight_change"]:
         weight, before = (facts[f"{change.subject}.{m}"].value for m in ("weight", "weight_before"))
         assert change.value == pytest.approx(weight - before, abs=1e-9)
+
+
+def test_equal_weights_share_the_first_place_however_their_figures_are_rounded() -> None:
+    made = snapshot(3)
+    frame = made.allocation.frame.copy()
+    assets = frame.index.get_level_values("venue") == ""
+    frame.loc[assets, "target"] = 1.0 / 7.0  # 14.2857 %: so that seven add up to 100, some are shown as 14.3
+    sheet = fact_sheet(replace(made, allocation=replace(made.allocation, frame=frame)), "portfolio_summary")
+    known = values(sheet)
+    assert known["portfolio.n_largest_weight"] == 7 and known["portfolio.largest_weight"] == 14.3
+    assert len({f.value for f in sheet.facts if f.metric == "weight"}) == 2
+    assert not [f for f in sheet.facts if f.metric == "weight_rank"]
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -79,7 +79,7 @@ class PriceChart:
         market = moment.snapshot.market
         path = self._trail.path(self._code)
         mids = {n: path.mids[v] for n, v in enumerate(self._venues) if v < len(path.mids)}
-        self._source.data = _points(path.times, path.fair, path.fair_sd, mids)
+        self._source.data = _with_gaps(_points(path.times, path.fair, path.fair_sd, mids))
         self._past.data = self._before(moment, int(path.times[0]) if len(path.times) else moment.snapshot.now)
         price_axis(
             self._fig,
@@ -127,6 +127,14 @@ def _points(times: np.ndarray, fair: np.ndarray, fair_sd: np.ndarray, mids: dict
     for slot in range(SLOTS):
         data[f"v{slot}"] = mids.get(slot, np.full(len(times), np.nan))
     return data
+
+
+def _with_gaps(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the points with a break wherever nobody looked for a while: no line is drawn over what nobody saw."""
+    times = data["t"]
+    after = np.flatnonzero(np.diff(times) > MISSED_NS / 1e6) + 1
+    broken = {name: np.insert(values, after, np.nan) for name, values in data.items() if name != "t"}
+    return {"t": np.insert(times, after, times[after - 1] + 1.0), **broken}
 
 
 def _axis_decimals(prices: np.ndarray, decimals: int) -> int:

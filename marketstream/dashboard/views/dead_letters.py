@@ -10,7 +10,7 @@ import panel_material_ui as pmui
 
 from marketstream.dashboard import formats, text
 from marketstream.dashboard.cards import Card
-from marketstream.dashboard.text import markup
+from marketstream.dashboard.text import Markup, markup
 from marketstream.dashboard.views.fetch import Fetch
 from marketstream.dashboard.views.view import Context, Moment
 from marketstream.errors import MarketStreamError
@@ -102,12 +102,13 @@ class LetterRow:
             self._said_of = None
             self._show(letter)
 
-    def _show(self, letter: DeadLetter) -> None:
+    def _show(self, letter: DeadLetter, said: str = "") -> None:
         text.show(
             self._words,
             markup(
                 '<div class="row"><span class="muted">{when}</span><span title="{id}"><b>{handler}</b> {topic}</span>'
-                '<span class="why" title="{error}">{kind}: {error} · {tries} {word}</span></div>',
+                '<span class="why" title="{error}">{kind}: {error} · {tries} {word}</span>{said}</div>',
+                said=markup('<span class="said" role="status">{said}</span>', said=said) if said else Markup(),
                 when=formats.clock(letter.failed_at),
                 id=letter.id,
                 handler=letter.handler,
@@ -124,7 +125,7 @@ class LetterRow:
             button.disabled = True
             said = await act(self._id)
             self._said_of = self._newest
-            text.show(self._words, markup('<div class="row said" role="status">{said}</div>', said=said))
+            self._show(self._newest, said)
             button.disabled = False
 
         button = pmui.Button(
@@ -143,7 +144,7 @@ class LetterRow:
 _ROW = """
 :host { min-width: 0; flex: 1 1 0; width: auto; }
 .row { display: grid; grid-template-columns: 58px minmax(0, 1fr); padding: 5px 10px; gap: 0 10px; }
-.row.said { display: block; color: var(--ms-ink2); }
+.said { grid-column: 2; color: var(--ms-warn); font-size: 11px; }
 .row > * { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .why { grid-column: 2; color: var(--ms-ink3); font-size: 11px; }
 """

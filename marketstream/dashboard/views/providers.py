@@ -70,6 +70,7 @@ class ProviderRow:
     def refresh(self, report: ProviderReport) -> None:
         """Bring figures and switch up to the newest report."""
         text.show(self._figures, provider_cells(report))
+        self.switch.disabled = bool(self._context.engine.feeds.fixed)
         if self.switch.value != report.enabled and not self._busy:
             self._busy = True
             self.switch.value = report.enabled
@@ -113,7 +114,7 @@ class ProvidersCard:
     def __init__(self, context: Context) -> None:
         self._context = context
         self.rows: dict[str, ProviderRow] = {}
-        self._head = text.pane(_HEADINGS, css=_ROW + ":host { flex: none; }")
+        self._head = text.pane(_headings(playable=True), css=_ROW + ":host { flex: none; }")
         self._card = Card(self.title, "")
         self.view = self._card.view
 
@@ -127,9 +128,11 @@ class ProvidersCard:
             self.rows[name].refresh(report)
         states = Counter(report.status.value.lower() for report in moment.reports)
         playable = any(report.faults for report in moment.reports)
+        text.show(self._head, _headings(playable=playable))
+        fixed = self._context.engine.feeds.fixed
         self._card.head(
             f"{len(reports)} declared · " + " · ".join(f"{n} {state}" for state, n in states.items()),
-            "simulated feeds: faults can be played" if playable else "",
+            fixed or ("simulated feeds: faults can be played" if playable else ""),
         )
 
 
@@ -162,8 +165,14 @@ def provider_cells(report: ProviderReport) -> Markup:
     )
 
 
-_HEADINGS = markup(
-    '<div class="row head"><span></span><span>Provider</span><span class="kind">Kind</span><span>State</span>'
+def _headings(*, playable: bool) -> Markup:
+    # The switch stands at the right of each row, and a menu of faults beside it where faults can be played.
+    return markup(_HEADINGS, controls="both" if playable else "one")
+
+
+_HEADINGS = (
+    '<div class="row head {controls}"><span></span><span>Provider</span><span class="kind">Kind</span>'
+    "<span>State</span>"
     '<span class="num">Age s</span><span class="num rate">Quotes/s</span><span class="num rate">Good %</span>'
     '<span class="num more">Quotes</span><span class="num more">Refused</span><span class="num more">Errors</span>'
     '<span class="num more">Instruments</span><span class="why">Why</span></div>'
@@ -173,7 +182,7 @@ _ROW = """
 .row { display: grid; align-items: center; height: 33px; padding: 0 10px; gap: 10px; white-space: nowrap;
   grid-template-columns: 10px minmax(90px, 1.2fr) 74px 82px 48px 62px 56px 70px 60px 50px 76px minmax(0, 3fr); }
 .row.head { height: 26px; font-size: 11px; color: var(--ms-ink3); padding-right: 150px;
-  border-bottom: 1px solid var(--ms-line2); }
+  border-bottom: 1px solid var(--ms-line2); } .row.head.one { padding-right: 54px; }
 .row > * { overflow: hidden; text-overflow: ellipsis; } .why, .kind { color: var(--ms-ink3); }
 @media (max-width: 1099px) { .row { grid-template-columns: 10px minmax(70px, 1fr) 78px 36px 44px 48px; gap: 6px; }
   .more, .kind, .why { display: none; } }
