@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marketstream.cli.options import add_feeds, log_to_stderr, settings_of, stop_on_signal
+from marketstream.cli.tape import quotes_taken_in
 from marketstream.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -65,7 +66,11 @@ def make_recorder(engine: Engine, path: Path, *, quotes: bool = True, fsync: boo
 def summary(status: RecordingStatus) -> str:
     """Return what was recorded, in a line."""
     journal = f"{status.cycles:,} cycles, {status.inputs:,} inputs in {status.size_bytes / 1e6:,.1f} MB"
-    quotes = f", {status.quotes:,} quotes in {status.archive_bytes / 1e6:,.1f} MB of Parquet" if status.quotes else ""
+    quotes = (
+        f", {quotes_taken_in(status.quotes)} in {status.archive_bytes / 1e6:,.1f} MB of Parquet"
+        if status.quotes
+        else ""
+    )
     return f"{status.path}: {journal}{quotes}; ended: {status.ended}"
 
 
@@ -75,7 +80,9 @@ async def _record(settings: Settings, chosen: argparse.Namespace) -> int:
     engine = Engine(settings)
     recorder = make_recorder(engine, chosen.to, quotes=not chosen.no_quotes, fsync=chosen.fsync)
     ends = {asyncio.create_task(end) for end in (stop_on_signal().wait(), recorder.wait_for_end())}
-    print(f"recording to {recorder.path}; end it with Ctrl-C", flush=True)
+    file = settings.providers_file
+    feeds = f"profile {settings.profile}" if file is None else f"the providers of {file.name}"
+    print(f"recording {feeds} to {recorder.path}; end it with Ctrl-C", flush=True)
     try:
         await engine.ensure_running()
         await asyncio.wait(ends, timeout=chosen.seconds, return_when=asyncio.FIRST_COMPLETED)

@@ -5,17 +5,22 @@ from __future__ import annotations
 import argparse
 import asyncio
 import datetime as dt
+import math
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from marketstream.cli.options import log_to_stderr
-from marketstream.cli.tape import add_playing, open_replay
-from marketstream.clock import Clock, SystemClock
+from marketstream.cli.tape import add_playing, open_replay, quotes_taken_in
+from marketstream.clock import SECOND_NS, Clock, SystemClock
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from marketstream.cli.options import Commands
     from marketstream.engine.replaying import ReplayEngine
+    from marketstream.market.quotes import QuoteBatch
 
 _LOOK_EVERY_S = 0.2
 _SHOWN = 10
@@ -41,18 +46,15 @@ def run(chosen: argparse.Namespace) -> int:
 async def _play(engine: ReplayEngine) -> int:
     for note in engine.tape.notes:
         print(f"note: {note}")
-    widest = _Widest()
-    looking = engine.deltas.stream.sink(lambda _: widest.look(engine.snapshot))
+    taken_in = TakenIn()
+    engine.streamer.on_cycle = taken_in.add
     clock = SystemClock()
     began = clock.monotonic_ns()
     try:
         await engine.ensure_running()
         await _watch(engine, clock)
     finally:
-        looking.destroy()
-        taken_s = (clock.monotonic_ns() - began) / 1e9
-        widest.look(engine.snapshot)
-        code = _report(engine, widest, taken_s)
+        code = _report(engine, taken_in, (clock.monotonic_ns() - began) / 1e9)
         await engine.close()
     if engine.streamer.failure is not None:
         raise engine.streamer.failure
@@ -72,22 +74,24 @@ async def _watch(engine: ReplayEngine, clock: Clock) -> None:
             status = engine.replay_status()
             bar.set_postfix_str(f"{status.cycles:,} cycles, {status.cycles_per_s:,.0f} a second", refresh=False)
             bar.update(min((status.position - status.begin) / 1e9, total) - bar.n)
+    # The analysis of the last cycle too.
+    await engine.handlers.settle()
 
 
-def _report(engine: ReplayEngine, widest: _Widest, taken_s: float) -> int:
-    status, replay = engine.status(), engine.replay_status()
-    quotes = sum(provider.stats.quotes for provider in engine.registry)
+def _report(engine: ReplayEngine, taken_in: TakenIn, taken_s: float) -> int:
+    replay = engine.replay_status()
     refused: dict[str, int] = {}
     for provider in engine.registry:
         for reason, n in provider.stats.refused.items():
             refused[reason] = refused.get(reason, 0) + n
     reasons = ", ".join(f"{n:,} {reason}" for reason, n in sorted(refused.items())) or "none"
-    span_s = (replay.position - replay.begin) / 1e9
     print(
-        f"{replay.cycles:,} cycles and {quotes:,} good quotes of {_venues(status.n_venues)}; refused: {reasons}\n"
-        f"{span_s:,.1f} s of market time in {taken_s:,.1f} s"
+        f"{quotes_taken_in(taken_in.n)}, {_count(len(taken_in.venues), 'venue')}, {_count(replay.cycles, 'cycle')}; "
+        f"refused: {reasons}\n"
+        f"{_time(replay.begin)} to {_time(replay.end)} in the file; "
+        f"{_duration(taken_in.span_ns)} of quotes played in {taken_s:,.1f} s"
     )
-    for line in widest.lines():
+    for line in (*venue_lines(engine, taken_in), *closing_lines(engine)):
         print(line)
     print(f"digest {engine.digest}{_verdict(engine)}")
     return 0 if replay.diverged_at is None else 1
@@ -100,35 +104,103 @@ def _verdict(engine: ReplayEngine) -> str:
     return ", as recorded" if diverged is None else f", differs from the recording since cycle {diverged}"
 
 
-class _Widest:
-    # For each instrument the fair value on most venues, the newest of them.
+class TakenIn:
+    """The quotes that went into the stream, by venue code: how many, the first and the last time (UTC ns)."""
 
     def __init__(self) -> None:
-        self._seen: Any = None
-        self._found: dict[str, tuple[int, float, int]] = {}
+        self.venues: dict[int, tuple[int, int, int]] = {}
 
-    def look(self, snapshot: Any) -> None:
-        """Take in a snapshot, once."""
-        if snapshot is None or snapshot is self._seen:
-            return
-        self._seen = snapshot
-        fair = snapshot.fair
-        for name, n, value in zip(fair.index, fair["n_venues"].tolist(), fair["fair"].tolist(), strict=True):
-            if n and n >= self._found.get(name, (0, 0.0, 0))[0]:
-                self._found[name] = (n, value, snapshot.now)
+    @property
+    def n(self) -> int:
+        """Return how many there were."""
+        return sum(n for n, _, _ in self.venues.values())
 
-    def lines(self) -> list[str]:
-        """Return a line per instrument, those on most venues first."""
-        first = sorted(self._found.items(), key=lambda item: -item[1][0])[:_SHOWN]
-        more = len(self._found) - len(first)
-        return [
-            f"{name}: fair value {value:,.6g} from {_venues(n)} at {_time(now)}" for name, (n, value, now) in first
-        ] + ([f"and {more} more instruments"] if more else [])
+    @property
+    def span_ns(self) -> int:
+        """Return the time from the first of them to the last."""
+        if not self.venues:
+            return 0
+        return max(last for _, _, last in self.venues.values()) - min(first for _, first, _ in self.venues.values())
+
+    def add(self, batch: QuoteBatch, dispatched: bool) -> None:
+        """Take in the quotes of a cycle."""
+        for code in set(batch.rows["venue"].tolist()):
+            stamps = batch.rows["ts_received"][batch.rows["venue"] == code]
+            first, last = int(stamps.min()), int(stamps.max())
+            n, began, ended = self.venues.get(code, (0, first, last))
+            self.venues[code] = (n + len(stamps), min(began, first), max(ended, last))
 
 
-def _venues(n: int) -> str:
-    return f"{n} venue" if n == 1 else f"{n} venues"
+def venue_lines(engine: ReplayEngine, taken_in: TakenIn) -> list[str]:
+    """Return a table of the venues: how many quotes, when the first and when the last."""
+    venues = engine.catalog.venues
+    rows = [
+        (venues[code].id, f"{n:,}", _time(first), _time(last))
+        for code, (n, first, last) in sorted(taken_in.venues.items())
+    ]
+    return _table(("venue", "quotes", "first", "last"), rows)
+
+
+def closing_lines(engine: ReplayEngine) -> list[str]:
+    """Return a table of the closing fair values, those on most venues first, and which venues had no part in them."""
+    if engine.snapshot is None or engine.market is None:
+        return []
+    fair, books, now = engine.snapshot.fair, engine.market.books, engine.market.now
+    first = fair.sort_values("n_venues", ascending=False, kind="stable").head(_SHOWN)
+    rows: list[tuple[str, ...]] = []
+    missing: list[str] = []
+    for key, row in first.iterrows():
+        name = str(key)
+        book = books[books.index.get_level_values("instrument") == name]
+        decimals = engine.catalog.instrument(name).decimals
+        value, sd = (_price(row[column], decimals) for column in ("fair", "fair_sd"))
+        rows.append((name, value, sd, f"{row['n_venues']} of {len(book)}"))
+        if row["n_venues"] < len(book):
+            missing += _missing(name, book, now, row)
+    title = f"closing fair values at {_time(engine.snapshot.now)}:"
+    more = [f"and {len(fair) - len(first):,} more instruments"] if len(fair) > len(first) else []
+    return [title, *_table(("instrument", "fair", "sd", "venues"), rows), *more, *missing]
+
+
+def _missing(name: str, book: pd.DataFrame, now: int, fair: pd.Series) -> Iterator[str]:
+    # Venues without a price at the close, each with the time of its last quote; then those with one that did not count.
+    venues = book.index.get_level_values("venue")
+    ended = [
+        f"{venue} never" if math.isnan(age_ms) else f"{venue} {_time(now - round(age_ms * 1e6))}"
+        for venue, state, age_ms in zip(venues, book["state"].tolist(), book["age_ms"].tolist(), strict=True)
+        if state != "LIVE"
+    ]
+    if ended:
+        more = f" and {len(ended) - _SHOWN} more" if len(ended) > _SHOWN else ""
+        yield f"{name}: no price at the close from these venues, last heard of: {', '.join(ended[:_SHOWN])}{more}"
+    if len(ended) < len(book) - fair["n_venues"]:
+        yield f"{name}: left out of the fair value: {fair['left_out']}"
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    # Names to the left, figures to the right.
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    return [
+        "  ".join(
+            text.rjust(width) if i else text.ljust(width)
+            for i, (text, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in (head, *rows)
+    ]
+
+
+def _price(value: float, decimals: int) -> str:
+    return "none" if math.isnan(value) else f"{value:,.{decimals}f}"
+
+
+def _count(n: int, thing: str) -> str:
+    return f"{n:,} {thing}" if n == 1 else f"{n:,} {thing}s"
+
+
+def _duration(span_ns: int) -> str:
+    minutes, seconds = divmod(span_ns // SECOND_NS, 60)
+    return f"{minutes // 60:,} h {minutes % 60} min" if minutes else f"{seconds} s"
 
 
 def _time(now: int) -> str:
-    return dt.datetime.fromtimestamp(now // 1_000_000_000, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return dt.datetime.fromtimestamp(now // SECOND_NS, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""What `replay` and `serve --replay` share: the options that name a tape and how to play it."""
+"""What `record`, `replay` and `serve --replay` share: the options that name a tape, and how its quotes are counted."""
 
 from __future__ import annotations
 
@@ -89,6 +89,15 @@ def moment(text: str | None, begin: int) -> int | None:
     parsed = parsed if parsed.tzinfo else parsed.replace(tzinfo=dt.UTC)
     whole = parsed - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
     return (whole.days * 86_400 + whole.seconds) * SECOND_NS + whole.microseconds * 1000
+
+
+def quotes_taken_in(n: int) -> str:
+    """Return in words how many quotes went into the stream: what a recording writes and a replay of it plays.
+
+    >>> quotes_taken_in(18509)
+    '18,509 quotes in the stream (reserve lines not counted)'
+    """
+    return f"{n:,} quote{'' if n == 1 else 's'} in the stream (reserve lines not counted)"
 
 
 def _pairs(texts: Sequence[str], option: str) -> dict[str, str]:

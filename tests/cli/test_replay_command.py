@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,8 +38,11 @@ def test_a_file_of_quotes_is_played_and_its_figures_are_printed(
     assert main(["replay", str(quotes), "--speed", "max", "--map", "ts=when"]) == 0
     said = capsys.readouterr()
     assert "note: X-USDT read as X-USD" in said.out
-    assert "40 good quotes of 2 venues; refused: 1 crossed" in said.out
-    assert "X-USD: fair value 119.5 from 2 venues at 1970-01-01T00:00:20Z" in said.out
+    assert "41 quotes in the stream (reserve lines not counted), 2 venues, 22 cycles; refused: 1 crossed" in said.out
+    assert "1970-01-01T00:00:00Z to 1970-01-01T00:00:21Z in the file; 21 s of quotes played" in said.out
+    assert ["b", "20", "1970-01-01T00:00:00Z", "1970-01-01T00:00:19Z"] in [
+        line.split() for line in said.out.splitlines()
+    ]
     assert "digest " in said.out and "as recorded" not in said.out
     assert "100%" in said.err
 
@@ -47,7 +51,48 @@ def test_from_to_and_kept_currencies_count(quotes: Path, capsys: pytest.CaptureF
     given = ["--map", "ts=when", "--from", "5", "--to", "1970-01-01T00:00:09Z", "--keep-currencies", "--speed", "max"]
     assert main(["replay", str(quotes), *given]) == 0
     said = capsys.readouterr().out
-    assert "10 cycles and 20 good quotes" in said and "X-USDT: fair value 109.5 from 1 venue at" in said
+    assert "20 quotes in the stream (reserve lines not counted), 2 venues, 10 cycles" in said
+    assert "closing fair values at 1970-01-01T00:00:09Z" in said
+    # 109.5, in whole dollars as every price of the file.
+    assert ["X-USDT", "110", "1", "of", "1"] in [[line[0], line[1], *line[3:]] for line in table(said)]
+
+
+def table(said: str) -> list[list[str]]:
+    return [cells for line in said.splitlines() if len(cells := line.split()) == 6 and cells[4] == "of"]
+
+
+def test_the_close_is_told_with_the_venues_that_had_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "day.csv"
+    lines = [f"{60 * t},{v},X/USD,{17000 + t}.25,{17001 + t}.25" for t in range(90) for v in "ab" if v == "a" or t < 30]
+    path.write_text("ts,venue,instrument,bid,ask\n" + "\n".join(lines) + "\n")
+    assert main(["replay", str(path), "--speed", "max"]) == 0
+    said = capsys.readouterr().out
+    assert "1 h 29 min of quotes played" in said
+    ((name, fair, _, *venues),) = table(said)
+    # The last quote of the one venue that was left, 17,089.25 to 17,090.25.
+    assert (name, fair, venues) == ("X-USD", "17,089.75", ["1", "of", "2"])
+    assert "X-USD: no price at the close from these venues, last heard of: b 1970-01-01T00:29:00Z" in said
+
+
+def test_at_most_ten_instruments_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "many.csv"
+    lines = [f"{t},a,I{i}/USD,100,101" for t in range(20) for i in range(13)]
+    path.write_text("ts,venue,instrument,bid,ask\n" + "\n".join(lines) + "\n")
+    assert main(["replay", str(path), "--speed", "max"]) == 0
+    said = capsys.readouterr().out
+    assert len(table(said)) == 10 and "and 3 more instruments" in said
+
+
+def test_a_recording_and_its_replay_count_the_same_quotes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.msj"
+    assert main(["record", "--profile", "demo", "--to", str(path), "--for", "1.5"]) == 0
+    recorded = capsys.readouterr().out
+    assert f"recording profile demo to {path}" in recorded
+    (n,) = re.findall(r"([\d,]+) quotes in the stream \(reserve lines not counted\)", recorded)
+    assert main(["replay", str(path), "--speed", "max"]) == 0
+    replayed = capsys.readouterr().out
+    assert f"\n{n} quotes in the stream (reserve lines not counted)" in f"\n{replayed}"
+    assert n != "0" and "as recorded" in replayed
 
 
 @pytest.mark.parametrize(
@@ -84,7 +129,7 @@ def test_a_damaged_recording_is_played_up_to_there_and_its_fault_is_said(
     (tmp_path / "a.msj").write_bytes(data)
     assert main(["replay", str(tmp_path / "a.msj"), "--speed", "max"]) == 2
     said = capsys.readouterr()
-    assert "cycles and" in said.out and "is damaged: its checksum is wrong" in said.err
+    assert "quotes in the stream" in said.out and "is damaged: its checksum is wrong" in said.err
 
 
 def test_a_time_is_iso_text_or_seconds_from_the_begin() -> None:
