@@ -133,9 +133,7 @@ class QuoteTape(Tape):
     def __init__(self, path: Path, options: QuoteFileOptions) -> None:
         self.path = path
         self._file = load_quotes(path, options)
-        times = cycle_times(self._file)
-        # It ends where the file does: what stands at its close is what one wants to read.
-        self._times = times[times <= self._file.rows["ts_received"][-1]]
+        self._times = cycle_times(self._file)
         self.begin, self.end = int(self._times[0]), int(self._times[-1])
         self.settings = {"profile": "live"}
         self.knobs = self._slower_knobs()

@@ -104,12 +104,13 @@ def cycle_times(file: QuoteFile) -> np.ndarray:
     """Return when a stream of this file has its cycles, UTC ns: at every time with quotes, and within gaps.
 
     In a gap, empty cycles follow each other by the file's usual step until every quote is stale: then nothing
-    changes any more, and the next cycle is the one that ends the gap. After the last quote they go on likewise.
+    changes any more, and the next cycle is the one that ends the gap. The last quote ends the file: what stands at
+    its close is what one wants to read.
     """
     moments = np.unique(file.rows["ts_received"])
     step = max(round(file.step_s * SECOND_NS), 1)
     longest = max(round(venue.stale_after_s * SECOND_NS) for venue in file.listing.venues) + step
-    ends = np.append(moments[1:], moments[-1] + longest + 1)
+    ends = np.append(moments[1:], moments[-1] + 1)
     n_empty = np.minimum((ends - moments - 1) // step, longest // step)
     firsts = np.repeat(moments, n_empty + 1)
     starts = np.repeat(np.cumsum(n_empty + 1) - (n_empty + 1), n_empty + 1)

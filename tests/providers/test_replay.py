@@ -107,12 +107,12 @@ def test_bad_rows_are_refused_by_the_usual_screen_and_counted(tmp_path: Path) ->
 
 def test_a_file_has_one_cycle_per_time_and_empty_ones_in_gaps(tmp_path: Path) -> None:
     times = cycle_times(quotes(tmp_path, 1, 2, 3, 3, 6, 7, stale_after_s=2.0))
-    assert seconds(times)[:7] == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
+    assert seconds(times) == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
 
 
 def test_a_long_gap_is_crossed_once_every_quote_is_stale(tmp_path: Path) -> None:
     times = cycle_times(quotes(tmp_path, 1, 2, 3, 1000, stale_after_s=2.0))
-    assert seconds(times) == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 1000.0, 1001.0, 1002.0, 1003.0]
+    assert seconds(times) == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 1000.0]
 
 
 def test_cycles_never_go_back_and_hold_every_time(tmp_path: Path) -> None:
