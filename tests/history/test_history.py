@@ -64,7 +64,8 @@ def test_the_plan_stops_at_every_point() -> None:
 @pytest.mark.parametrize(
     ("plant", "kills", "said"),
     [
-        ("ack_first", [("before_commit", 2)], "store acknowledged"),
+        # A commit may be of another lane alone: one of four finds events of this one on their way.
+        ("ack_first", [("before_commit", n) for n in (2, 3, 2, 3)], "store acknowledged"),
         ("letter_ack_first", [("letter_before_save", 1)], "letter acknowledged"),
         ("no_dedupe", [("ledger_after_commit", 3), ("ledger_after_ack", 9)], "ledger has"),
         ("new_ids", [("before_ack", 2), ("before_ack", 2)], "events has"),
