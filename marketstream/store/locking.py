@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 from pathlib import Path
 
 from marketstream.errors import ConfigurationError
@@ -29,17 +31,13 @@ class FileLock:
         self._handle: int | None = None
 
     def take(self) -> None:
-        """Take the lock; folder and store file are made where missing, the file for its owner's eyes alone.
+        """Take the lock; folder and store file are made where missing, for their owner's eyes alone.
 
         Raises:
             StoreBusyError: Somebody has it; the message names the process.
-            ConfigurationError: The file cannot be made.
+            ConfigurationError: The file cannot be made, or what bears the name of the lock is no lock file.
         """
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise ConfigurationError(f"the store cannot be opened at {self._path.parent}: {error.strerror}") from None
+        handle = self._open()
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -54,6 +52,27 @@ class FileLock:
         # Options of a provider may hold a key.
         self._store.touch(mode=0o600)
         self._handle = handle
+
+    def _open(self) -> int:
+        # Taking the lock writes into the file: what is only linked to here would lose what it holds.
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            if error.errno == errno.ELOOP and self._path.is_symlink():
+                raise self._strange() from None
+            raise ConfigurationError(f"the store cannot be opened at {self._path.parent}: {error.strerror}") from None
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1 or found.st_uid != os.geteuid():
+            os.close(handle)
+            raise self._strange()
+        return handle
+
+    def _strange(self) -> ConfigurationError:
+        return ConfigurationError(
+            f"{self._path} is no lock file of this user's, but a link, something other than a file, or somebody "
+            "else's: look at what it is, then delete it"
+        )
 
     def release(self) -> None:
         """Let go of the lock; without it this changes nothing."""

@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,52 @@ def test_releasing_twice_changes_nothing(tmp_path: Path) -> None:
     lock.take()
     lock.release()
     lock.release()
+
+
+@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
+def test_a_link_in_the_place_of_the_lock_is_refused_and_what_it_leads_to_stays(
+    tmp_path: Path, link: Callable[[Path, Path], None]
+) -> None:
+    victim = tmp_path / "diary"
+    victim.write_text("dear diary")
+    link(tmp_path / "store.db.lock", victim)
+    with pytest.raises(ConfigurationError, match=r"store\.db\.lock is no lock file of this user's, but a link"):
+        FileLock(tmp_path / "store.db").take()
+    assert victim.read_text() == "dear diary"
+    assert not (tmp_path / "store.db").exists()
+
+
+def test_a_lock_that_follows_links_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "O_NOFOLLOW", 0)
+    victim = tmp_path / "diary"
+    victim.write_text("dear diary")
+    (tmp_path / "store.db.lock").symlink_to(victim)
+    lock = FileLock(tmp_path / "store.db")
+    lock.take()
+    lock.release()
+    assert victim.read_text() == ""  # the test above wants an error here
+
+
+def test_a_pipe_in_the_place_of_the_lock_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "store.db.lock")
+    with pytest.raises(ConfigurationError, match="something other than a file"):
+        FileLock(tmp_path / "store.db").take()
+
+
+def test_a_lock_file_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "store.db.lock").touch()
+    monkeypatch.setattr(os, "geteuid", lambda: -1)
+    with pytest.raises(ConfigurationError, match="somebody else's"):
+        FileLock(tmp_path / "store.db").take()
+
+
+def test_a_folder_that_is_made_is_for_its_owner_alone_and_one_that_is_there_stays(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir(mode=0o755)
+    for name in ("new", "old"):
+        lock = FileLock(tmp_path / name / "store.db")
+        lock.take()
+        lock.release()
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("new", "old")] == [0o700, 0o755]
 
 
 async def test_a_store_that_is_refused_the_file_leaves_the_owner_alone(tmp_path: Path) -> None:
