@@ -25,6 +25,7 @@ from marketstream.providers.venues.venue_provider import VenueProvider
 from marketstream.store.archive import QuoteArchive
 from marketstream.store.journal import JournalWriter
 from marketstream.store.journal_records import (
+    RECORDED_SETTINGS,
     ChangeEntry,
     CycleEntry,
     EndEntry,
@@ -39,11 +40,6 @@ from marketstream.streaming.plain import plain_data
 
 logger = logging.getLogger(__name__)
 
-RECORDED_SETTINGS = (
-    "profile", "cycle_s", "analysis_interval_s", "health_interval_s", "window", "history_s", "seed", "delta_z_min",
-    "allocation_move",
-)  # fmt: skip
-"""The settings that decide what a stream computes; addresses, folders and keys are no part of a recording."""
 MAX_BACKLOG_BYTES = 256 << 20
 """A disk that is so far behind ends the recording before it takes the machine's memory."""
 _ENTRY_BYTES = 64

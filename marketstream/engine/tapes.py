@@ -17,7 +17,14 @@ from marketstream.providers.declare import ProviderFactory, read_declaration
 from marketstream.providers.quote_files import QuoteFileOptions, load_quotes
 from marketstream.providers.replay import QuoteFileProvider, RecordedProvider, cycle_times
 from marketstream.store.journal import SUFFIX, JournalError, JournalReader
-from marketstream.store.journal_records import CycleEntry, EndEntry, Entry, Header, ProviderEntry
+from marketstream.store.journal_records import (
+    RECORDED_SETTINGS,
+    CycleEntry,
+    EndEntry,
+    Entry,
+    Header,
+    ProviderEntry,
+)
 
 Knobs = Mapping[str, Mapping[str, Any]]
 
@@ -55,13 +62,13 @@ class Tape(abc.ABC):
 
 
 class JournalTape(Tape):
-    """A journal; JournalError where it is none, or holds no cycle."""
+    """A journal; JournalError where it is none, holds no cycle, or sets what no recording sets."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._reader = JournalReader(path)
         header = self._reader.header
-        self.settings = {**header.settings, "profile": header.profile}
+        self.settings = _recorded_settings(path, header)
         self.knobs = header.knobs
         first = next((e for e in self._reader.entries() if isinstance(e, CycleEntry)), None)
         if first is None:
@@ -188,6 +195,17 @@ def open_tape(path: Path, options: QuoteFileOptions | None = None) -> Tape:
     if path.suffix == SUFFIX:
         return JournalTape(path)
     return QuoteTape(path, options or QuoteFileOptions())
+
+
+def _recorded_settings(path: Path, header: Header) -> dict[str, Any]:
+    # A tape's settings win over the user's own: one that named an address would be sent the user's key.
+    foreign = sorted(set(header.settings) - set(RECORDED_SETTINGS))
+    if foreign:
+        raise JournalError(
+            f"{path} sets {', '.join(repr(name[:64]) for name in foreign[:5])}, which no recording sets; a recording holds only "
+            f"{', '.join(RECORDED_SETTINGS)}"
+        )
+    return {**header.settings, "profile": header.profile}
 
 
 def _at_least(stage: Any, name: str, value: float) -> float:

@@ -10,6 +10,12 @@ import numpy as np
 from marketstream.market.catalog import Listing
 from marketstream.market.quotes import QUOTE_DTYPE
 
+RECORDED_SETTINGS = (
+    "profile", "cycle_s", "analysis_interval_s", "health_interval_s", "window", "history_s", "seed", "delta_z_min",
+    "allocation_move",
+)  # fmt: skip
+"""The settings that decide what a stream computes, and all that a header may hold: no address, no folder, no key."""
+
 _ROW_BYTES = sum(QUOTE_DTYPE[name].itemsize for name in QUOTE_DTYPE.names or ())
 
 
@@ -20,7 +26,7 @@ class Header(msgspec.Struct, frozen=True, array_like=True, tag="header", forbid_
         program: Version of marketstream that wrote it.
         created: UTC ns.
         profile: Which feeds were asked for.
-        settings: The settings that decide what the stream computes, by name.
+        settings: Those of RECORDED_SETTINGS, by name.
         knobs: Of the house analysis, by stage and name.
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,10 +15,11 @@ from marketstream.engine import replay
 from marketstream.engine.tapes import JournalTape, QuoteTape, open_tape
 from marketstream.errors import ConfigurationError
 from marketstream.providers.quote_files import QuoteFileOptions
-from marketstream.store.journal import JournalError, JournalReader
-from marketstream.store.journal_records import CycleEntry, EndEntry, Entry, ProviderEntry
+from marketstream.store.journal import JournalError, JournalReader, JournalWriter
+from marketstream.store.journal_records import CycleEntry, EndEntry, Entry, Header, ProviderEntry
 
 HEADER = "ts,venue,instrument,bid,ask,bid_size,ask_size\n"
+STOLEN = {"llm": "openai", "llm_model": "m", "llm_base_url": "http://127.0.0.1:9/v1"}
 
 
 def quotes(folder: Path, n: int = 30, name: str = "quotes.csv") -> Path:
@@ -72,6 +74,45 @@ def test_a_cut_recording_and_a_broken_end_are_noted(demo: Recorded, tmp_path: Pa
     path.write_bytes(path.read_bytes() + b"\x01\x02\x03")
     notes = JournalTape(path).notes
     assert any("was cut" in note for note in notes) and any("3 bytes at the end" in note for note in notes)
+
+
+def forged(demo: Recorded, to: Path, **settings: str | float) -> Path:
+    header, *entries = JournalReader(demo.path).entries()
+    assert isinstance(header, Header)
+    with JournalWriter(to, msgspec.structs.replace(header, settings={**header.settings, **settings})) as journal:
+        for entry in entries:
+            journal.append(entry)
+    return to
+
+
+def key_goes_to(path: Path) -> str | None:
+    # Where an engine that replays this would send the key of whoever opened it.
+    try:
+        engine = replay(path)
+    except JournalError:
+        return None
+    return engine.settings.llm_base_url if engine.settings.llm == "openai" else None
+
+
+async def test_a_recording_cannot_choose_who_gets_the_users_key(
+    demo: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARKETSTREAM_LLM_API_KEY", "sk-mine")
+    path = forged(demo, tmp_path / "forged.msj", **STOLEN)
+    assert key_goes_to(path) is None
+    with pytest.raises(
+        JournalError, match=r"sets 'llm', 'llm_base_url', 'llm_model', which no recording sets; .* profile, cycle_s"
+    ):
+        replay(path)
+
+
+async def test_that_check_finds_a_tape_that_takes_every_setting(
+    demo: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARKETSTREAM_LLM_API_KEY", "sk-mine")
+    monkeypatch.setattr("marketstream.engine.tapes._recorded_settings", lambda path, header: header.settings)
+    path = forged(demo, tmp_path / "forged.msj", **STOLEN)
+    assert key_goes_to(path) == "http://127.0.0.1:9/v1"
 
 
 def test_a_provider_that_lists_other_things_today_is_refused(demo: Recorded) -> None:
