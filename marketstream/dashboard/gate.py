@@ -11,6 +11,10 @@ from tornado.web import ErrorHandler, OutputTransform
 MAX_SESSIONS = 32
 """Pages open at once; each costs the loop that carries the stream some milliseconds a second."""
 
+PATHS = frozenset({"/", "/ws", "/autoload.js", "/metadata", "/favicon.ico"})
+STATIC = "/static/"
+"""What the page asks for. Panel serves more: `/components/...` imports whatever module the address names."""
+
 HEADERS = {
     "Content-Security-Policy": "frame-ancestors 'none'",
     "X-Frame-Options": "DENY",
@@ -37,14 +41,18 @@ def guard(server: Any) -> None:
 def refusal(request: HTTPServerRequest, n_sessions: int) -> int | None:
     """Return the HTTP status to refuse with, or None.
 
-    400 for a Host that is not loopback (DNS rebinding), 403 for another site's frame, script or fetch, 503 for one
-    page too many. Following a link from another site to the page is allowed.
+    400 for a Host that is not loopback (DNS rebinding), 404 for what the page has no use for, 403 for another site's
+    frame, script or fetch, 503 for one page too many. Following a link from another site to the page is allowed.
     """
     if not _is_loopback(request.host_name):
         return 400
+    if request.path not in PATHS and not request.path.startswith(STATIC):
+        return 404
     site = request.headers.get("Sec-Fetch-Site", "none")
-    if site in ("cross-site", "same-site") and request.headers.get("Sec-Fetch-Dest") != "document":
-        return 403
+    if site in ("cross-site", "same-site"):
+        follows_a_link = request.path == "/" and request.headers.get("Sec-Fetch-Dest") == "document"
+        if not follows_a_link:
+            return 403
     if request.path in ("/", "/autoload.js") and n_sessions >= MAX_SESSIONS:
         return 503
     return None

@@ -33,6 +33,29 @@ def test_another_site_may_link_to_the_page_but_not_fetch_or_frame_it(site: str) 
     assert refusal(request(Sec_Fetch_Site=site, Sec_Fetch_Dest="document"), 0) is None
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/components/unittest.__main__/x/y/z",
+        "/components/antigravity/x/_resources/y",
+        "//components/unittest.__main__/x/y/z",
+        "/%63omponents/unittest.__main__/x/y/z",
+        "/app",
+        "/staticfiles",
+    ],
+)
+def test_what_the_page_has_no_use_for_is_not_there(path: str) -> None:
+    # Panel would import the module that the address names: a link on any web page could end the program.
+    assert refusal(request(path), 0) == 404
+    assert refusal(request(path, Sec_Fetch_Site="cross-site", Sec_Fetch_Dest="document"), 0) == 404
+
+
+@pytest.mark.parametrize("path", ["/ws", "/autoload.js", "/static/js/bokeh.min.js", "/favicon.ico"])
+def test_another_site_may_link_to_the_page_alone(path: str) -> None:
+    assert refusal(request(path), 0) is None
+    assert refusal(request(path, Sec_Fetch_Site="cross-site", Sec_Fetch_Dest="document"), 0) == 403
+
+
 def test_one_page_too_many_is_put_off_and_open_pages_go_on() -> None:
     assert refusal(request("/"), MAX_SESSIONS - 1) is None
     assert refusal(request("/"), MAX_SESSIONS) == 503
