@@ -47,6 +47,7 @@ HEADINGS = {
     "Portfolio": "Weights",
     "Rationale": "Facts used",
     "Health": "Providers",
+    "Events": "Dead letters",
 }
 """A card of each tab, which shows that the tab is drawn."""
 

@@ -62,6 +62,7 @@ def started(*arguments: str, **environment: str) -> Iterator[Program]:
             "MARKETSTREAM_DASHBOARD_PORT": str(dashboard),
             "MARKETSTREAM_API_PORT": str(api),
             "MARKETSTREAM_WARMUP_S": "30",
+            "MARKETSTREAM_STORE_URL": "memory",  # nothing is kept in the folder that tests are run from
             **environment,
         },
         stdout=subprocess.PIPE,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 from running import Program, free_port, serve, started
@@ -43,6 +45,24 @@ def test_a_page_of_another_site_may_not_open_the_stream() -> None:
         with pytest.raises(InvalidStatus) as refused:
             connect(address, origin="http://evil.example", subprotocols=["bokeh", "token"], proxy=None)
         assert refused.value.response.status_code == 403
+
+
+def test_no_address_of_the_page_imports_a_module() -> None:
+    with serve() as program:
+        for path in ("/components/unittest.__main__/x/y/z", "//components/antigravity/x/_resources/y"):
+            with pytest.raises(urllib.error.HTTPError, match="404"):
+                urllib.request.urlopen(program.dashboard + path, timeout=20)
+        assert program.get("/streaming/health/live")["live"] is True
+
+
+def test_by_default_it_keeps_its_records_in_a_file_of_its_own(tmp_path: Path) -> None:
+    with serve(MARKETSTREAM_STORE_URL="sqlite", MARKETSTREAM_DATA_DIR=str(tmp_path / "data")) as program:
+        assert program.get("/streaming/store")["kind"] == "sqlite"
+        assert program.stop() == 0
+    with sqlite3.connect(tmp_path / "data" / "store.db") as file:
+        messages = {message for (message,) in file.execute("select message from events")}
+    file.close()
+    assert {"Stream started.", "Stream stopped."} <= messages
 
 
 def test_other_hosts_and_other_sites_get_no_page_and_no_page_can_be_framed() -> None:
