@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Callable, Sequence
 
 from marketstream.cli.db import add as add_db
 from marketstream.cli.dead_letters import add as add_dead_letters
+from marketstream.cli.options import say
 from marketstream.cli.providers import add as add_providers
 from marketstream.cli.record import add as add_record
 from marketstream.cli.replay import add as add_replay
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return run(chosen)
     except MarketStreamError as error:
-        print(f"marketstream: {error}", file=sys.stderr)
+        say(f"marketstream: {error}", error=True)
         return 2
 
 

@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from marketstream.cli.options import add_settings, settings_of
+from marketstream.cli.options import add_settings, plain, settings_of
 from marketstream.errors import InvalidInputError, MarketStreamError, TransientError
 
 if TYPE_CHECKING:
@@ -171,15 +171,6 @@ def letter_path(letter_id: str) -> str:
     '/streaming/dead-letters/store%3A7f-00000001'
     """
     return f"{PATH}/{urllib.parse.quote(letter_id, safe='')}"
-
-
-def plain(text: str) -> str:
-    """Return text that a terminal shows as it is: a name or an error may hold control characters.
-
-    >>> plain("a\\x1b[2Jb")
-    'a?[2Jb'
-    """
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _detail(error: urllib.error.HTTPError) -> str:

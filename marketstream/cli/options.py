@@ -1,4 +1,4 @@
-"""What subcommands share: the options that choose settings, and the Settings made of them."""
+"""What subcommands share: the options that choose settings, the Settings made of them, and text for a terminal."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import logging
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,10 +36,35 @@ def settings_of(chosen: argparse.Namespace, **more: Any) -> Settings:
 
 def log_to_stderr(level: str) -> None:
     """Set up logging for a program, with the libraries that log too much kept quiet."""
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_PlainFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])
     for chatty in ("httpx2", "websockets", "bokeh", "tornado", "alembic"):
         # The HTTP client logs whole URLs at INFO, and a URL may carry a key.
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+class _PlainFormatter(logging.Formatter):
+    # A message is one line whatever it quotes, and what follows of a traceback is set in: no text forges a line.
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
+        return plain(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the same
+        return "\n".join(f"  {plain(line)}" for line in super().formatException(ei).splitlines())
+
+
+def plain(text: str) -> str:
+    """Return text as one line that a terminal shows as it is: a name or an error may hold control characters.
+
+    >>> plain("a\\x1b[2Jb\\nc")
+    'a?[2Jb c'
+    """
+    return "".join(c if c.isprintable() else " " if c == "\n" else "?" for c in text)
+
+
+def say(text: str, *, error: bool = False) -> None:
+    """Print one line at once, to standard output or standard error; every text from outside goes through here."""
+    print(plain(text), file=sys.stderr if error else sys.stdout, flush=True)
 
 
 def stop_on_signal() -> asyncio.Event:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from marketstream.cli.options import add_feeds, settings_of
+from marketstream.cli.options import add_feeds, say, settings_of
 
 if TYPE_CHECKING:
-    from marketstream.cli.options import Commands
+    from marketstream.cli.options import Commands, say
 
 
 def add(commands: Commands) -> None:
@@ -30,5 +30,5 @@ def run(chosen: argparse.Namespace) -> int:
         listing = provider.listing()
         venues = ", ".join(venue.id for venue in listing.venues)
         note = "" if declaration.enabled else " (disabled)"
-        print(f"{provider.name:<20} {provider.kind:<12} {len(listing.instruments):>4} instruments on {venues}{note}")
+        say(f"{provider.name:<20} {provider.kind:<12} {len(listing.instruments):>4} instruments on {venues}{note}")
     return 0

@@ -8,7 +8,7 @@ import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marketstream.cli.options import add_feeds, log_to_stderr, settings_of, stop_on_signal
+from marketstream.cli.options import add_feeds, log_to_stderr, say, settings_of, stop_on_signal
 from marketstream.cli.tape import quotes_taken_in
 from marketstream.errors import ConfigurationError
 
@@ -82,7 +82,7 @@ async def _record(settings: Settings, chosen: argparse.Namespace) -> int:
     ends = {asyncio.create_task(end) for end in (stop_on_signal().wait(), recorder.wait_for_end())}
     file = settings.providers_file
     feeds = f"profile {settings.profile}" if file is None else f"the providers of {file.name}"
-    print(f"recording {feeds} to {recorder.path}; end it with Ctrl-C", flush=True)
+    say(f"recording {feeds} to {recorder.path}; end it with Ctrl-C")
     try:
         await engine.ensure_running()
         await asyncio.wait(ends, timeout=chosen.seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -91,5 +91,5 @@ async def _record(settings: Settings, chosen: argparse.Namespace) -> int:
             end.cancel()
         status = await recorder.close("done")
         await engine.close()
-    print(summary(status), flush=True)
+    say(summary(status))
     return 0 if status.ended == "done" else 1

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marketstream.cli.options import log_to_stderr
+from marketstream.cli.options import log_to_stderr, plain, say
 from marketstream.cli.tape import add_playing, open_replay, quotes_taken_in
 from marketstream.clock import SECOND_NS, Clock, SystemClock
 
@@ -45,7 +45,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 async def _play(engine: ReplayEngine) -> int:
     for note in engine.tape.notes:
-        print(f"note: {note}")
+        say(f"note: {note}")
     taken_in = TakenIn()
     engine.streamer.on_cycle = taken_in.add
     clock = SystemClock()
@@ -68,7 +68,7 @@ async def _watch(engine: ReplayEngine, clock: Clock) -> None:
         monitor_interval = 0  # no thread of its own
 
     total = (engine.tape.end - engine.tape.begin) / 1e9
-    with Progress(total=total, desc=engine.tape.path.name, file=sys.stderr, bar_format=_BAR) as bar:
+    with Progress(total=total, desc=plain(engine.tape.path.name), file=sys.stderr, bar_format=_BAR) as bar:
         while not engine.streamer.ended:
             await clock.sleep(_LOOK_EVERY_S)
             status = engine.replay_status()
@@ -85,15 +85,17 @@ def _report(engine: ReplayEngine, taken_in: TakenIn, taken_s: float) -> int:
         for reason, n in provider.stats.refused.items():
             refused[reason] = refused.get(reason, 0) + n
     reasons = ", ".join(f"{n:,} {reason}" for reason, n in sorted(refused.items())) or "none"
-    print(
+    say(
         f"{quotes_taken_in(taken_in.n)}, {_count(len(taken_in.venues), 'venue')}, {_count(replay.cycles, 'cycle')}; "
-        f"refused: {reasons}\n"
+        f"refused: {reasons}"
+    )
+    say(
         f"{_time(replay.begin)} to {_time(replay.end)} in the file; "
         f"{_duration(taken_in.span_ns)} of quotes played in {taken_s:,.1f} s"
     )
     for line in (*venue_lines(engine, taken_in), *closing_lines(engine)):
-        print(line)
-    print(f"digest {engine.digest}{_verdict(engine)}")
+        say(line)
+    say(f"digest {engine.digest}{_verdict(engine)}")
     return 0 if replay.diverged_at is None else 1
 
 

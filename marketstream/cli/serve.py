@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marketstream.cli.options import add_feeds, log_to_stderr, settings_of, stop_on_signal
+from marketstream.cli.options import add_feeds, log_to_stderr, say, settings_of, stop_on_signal
 from marketstream.cli.record import make_recorder, summary
 from marketstream.cli.tape import add_playing, open_replay
 from marketstream.errors import InvalidInputError, TransientError
@@ -62,7 +62,7 @@ def _make_engine(settings: Settings, chosen: argparse.Namespace) -> Engine:
         return Engine(settings)
     engine = open_replay(chosen.replay, chosen, settings_file=chosen.settings)
     for note in engine.tape.notes:
-        print(f"note: {note}", flush=True)
+        say(f"note: {note}")
     return engine
 
 
@@ -93,7 +93,7 @@ async def _serve_until_told(settings: Settings, chosen: argparse.Namespace) -> i
             api.should_exit = True
             async with asyncio.timeout(STOP_WITHIN_S):
                 if recorder is not None:
-                    print(summary(await recorder.close("done")), flush=True)
+                    say(summary(await recorder.close("done")))
                 await engine.close()
                 await asyncio.gather(starting, return_exceptions=True)
                 await serving
@@ -112,6 +112,6 @@ async def _start(engine: Engine, dashboard: Any, settings: Settings) -> None:
     except TransientError:
         logger.info("the stream was stopped while it started; POST /streaming/control starts it")
     dashboard.start()
-    print(f"texts by   {writers(engine)}", flush=True)
-    print(f"dashboard  http://{settings.host}:{settings.dashboard_port}", flush=True)
-    print(f"API        http://{settings.host}:{settings.api_port}/docs", flush=True)
+    say(f"texts by   {writers(engine)}")
+    say(f"dashboard  http://{settings.host}:{settings.dashboard_port}")
+    say(f"API        http://{settings.host}:{settings.api_port}/docs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from marketstream.cli import main, parser
-from marketstream.cli.options import settings_of
+from marketstream.cli.options import _PlainFormatter, settings_of
 from marketstream.cli.record import make_recorder
 from marketstream.cli.serve import _make_engine
 from marketstream.cli.tape import moment
@@ -113,17 +114,66 @@ def test_what_cannot_be_used_is_said(
     assert words in capsys.readouterr().err
 
 
+ESCAPES = "\x1b]0;owned\x07\u202e\n2026-01-01 CRITICAL forged"
+
+
+def controls(text: str) -> set[str]:
+    return {c for c in text if not c.isprintable() and c not in "\n\r"}
+
+
+def test_a_column_named_with_escapes_reaches_the_terminal_as_one_plain_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f'"{ESCAPES.splitlines()[0]}",b\n1,2\n')
+    assert main(["replay", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert "has no column for 'ts'" in said and not controls(said) and said.count("\n") == 1
+
+
+def test_an_end_told_with_escapes_reaches_the_terminal_plain(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asyncio.run(recorded(tmp_path / "a.msj", ESCAPES))
+    assert main(["replay", str(tmp_path / "a.msj"), "--speed", "max"]) == 0
+    said = capsys.readouterr().out
+    assert "ended because of this: ?]0;owned??" in said and not controls(said)
+    assert not any(line.startswith("2026-01-01 CRITICAL") for line in said.splitlines())
+
+
+def test_that_check_finds_text_that_is_printed_as_it_came(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("marketstream.cli.replay.say", print)
+    asyncio.run(recorded(tmp_path / "a.msj", ESCAPES))
+    main(["replay", str(tmp_path / "a.msj"), "--speed", "max"])
+    said = capsys.readouterr().out
+    assert controls(said) and any(line.startswith("2026-01-01 CRITICAL") for line in said.splitlines())
+
+
+def test_a_log_line_that_quotes_escapes_is_one_plain_line_and_its_traceback_is_set_in() -> None:
+    try:
+        raise ValueError(ESCAPES)
+    except ValueError as error:
+        given = (type(error), error, error.__traceback__)
+    record = logging.LogRecord("a", logging.ERROR, "a.py", 1, "broken: %s", (ESCAPES,), given)
+    first, *rest = _PlainFormatter("%(levelname)s %(message)s").format(record).split("\n")
+    assert first.startswith("ERROR broken: ?]0;owned??") and first.endswith("CRITICAL forged")
+    assert rest and all(line.startswith("  ") and not controls(line) for line in rest)
+
+
+async def recorded(path: Path, reason: str = "closed") -> None:
+    engine = Engine(load_settings(store_url="memory", warmup_s=0), clock=ManualClock())
+    recorder = make_recorder(engine, path)
+    await engine.run_for(6.0)
+    await recorder.close(reason)
+    await engine.close()
+
+
 def test_a_damaged_recording_is_played_up_to_there_and_its_fault_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def record() -> None:
-        engine = Engine(load_settings(store_url="memory", warmup_s=0), clock=ManualClock())
-        recorder = make_recorder(engine, tmp_path / "a.msj")
-        await engine.run_for(6.0)
-        await recorder.close()
-        await engine.close()
-
-    asyncio.run(record())
+    asyncio.run(recorded(tmp_path / "a.msj"))
     data = bytearray((tmp_path / "a.msj").read_bytes())
     data[len(data) // 2] ^= 0xFF
     (tmp_path / "a.msj").write_bytes(data)
