@@ -28,6 +28,15 @@ from marketstream.store.repository import Store
 
 logger = logging.getLogger(__name__)
 
+MAX_RUNTIME_INSTRUMENTS = 1000
+"""Instruments of the catalogue up to which feeds can be added or changed at run time; those of a declaration file, of
+which there may be more, raise it. None ever leaves the catalogue, and every cycle goes through all."""
+MAX_RUNTIME_PROVIDERS = 100
+"""Providers up to which one can be added at run time, unless more are declared."""
+MAX_RUNTIME_NAMES = 1000
+"""Names of providers, removed ones included, up to which a new one can be taken at run time: each keeps its code."""
+_FILE = "a declaration file (--providers) has no such limit"
+
 
 class Feeds:
     """Add, change and remove the providers of a registry at run time, and keep what was changed in the store.
@@ -81,6 +90,8 @@ class Feeds:
         for provider in given:
             registry.add(provider)
         self._configs = dict(self._declared)
+        self._max_instruments = max(MAX_RUNTIME_INSTRUMENTS, registry.catalog.n_instruments)
+        self._max_providers = max(MAX_RUNTIME_PROVIDERS, len(registry))
 
     def config(self, name: str) -> ProviderConfig | None:
         """Return how a provider is configured; None for one that was made elsewhere."""
@@ -90,7 +101,8 @@ class Feeds:
         """Make a provider and start it.
 
         Raises:
-            InvalidInputError: The name is taken, the kind is unknown, an option cannot be used, or feeds are `fixed`.
+            InvalidInputError: The name is taken, the kind is unknown, an option cannot be used, there would be more
+                providers or instruments than may be added at run time, or feeds are `fixed`.
         """
         async with self._changing():
             _refuse_addresses(config.options, None)
@@ -117,8 +129,8 @@ class Feeds:
 
         Raises:
             NotFoundError: There is none of that name.
-            InvalidInputError: An option cannot be used, the provider was made elsewhere and has none, or feeds are
-                `fixed`.
+            InvalidInputError: An option cannot be used, there would be more instruments than may be added at run time,
+                the provider was made elsewhere and has no options, or feeds are `fixed`.
         """
         async with self._changing():
             self._registry.get(name)
@@ -247,10 +259,37 @@ class Feeds:
 
     def _make(self, config: ProviderConfig) -> Provider:
         given = {"name": config.name, "kind": config.kind, "stale_after_s": config.stale_after_s}
+        if config.name not in self._registry:
+            self._refuse_number()
         try:
-            return self._factory.build(read_declaration(given | {"options": dict(config.options or {})}, "provider"))
+            made = self._factory.build(read_declaration(given | {"options": dict(config.options or {})}, "provider"))
         except ConfigurationError as error:
             raise InvalidInputError(str(error)) from None
+        self._refuse_growth(made)
+        return made
+
+    def _refuse_number(self) -> None:
+        if len(self._registry) >= self._max_providers:
+            raise InvalidInputError(
+                f"there are {len(self._registry)} providers, and at run time none is added beyond "
+                f"{self._max_providers}; {_FILE}"
+            )
+
+    def _refuse_growth(self, provider: Provider) -> None:
+        # What has entered the catalogue stays in it, also when its provider goes.
+        catalog = self._registry.catalog
+        if provider.name not in catalog.providers and len(catalog.providers) >= MAX_RUNTIME_NAMES:
+            raise InvalidInputError(
+                f"{len(catalog.providers)} names of providers were used since the start, and at run time none is taken "
+                f"beyond {MAX_RUNTIME_NAMES}; use one of them again"
+            )
+        known = {instrument.id for instrument in catalog.instruments}
+        new = {instrument.id for instrument in provider.listing().instruments} - known
+        if new and len(known) + len(new) > self._max_instruments:
+            raise InvalidInputError(
+                f"{len(new)} more instruments would make {len(known) + len(new)}, and at run time none is added beyond "
+                f"{self._max_instruments}, removed providers' included; {_FILE}"
+            )
 
     async def _keep(self, config: ProviderConfig, what: str) -> None:
         # Of a declared provider that was only switched no options are kept: they stay those of its declaration.

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
+from weakref import WeakValueDictionary
 
 import msgspec
 
 from marketstream.clock import Clock
 from marketstream.errors import ConfigurationError, InvalidInputError
 from marketstream.providers.base import Provider
-from marketstream.providers.simulated import MAX_DELAY_S, SimulatedProvider, make_world
+from marketstream.providers.simulated import MAX_DELAY_S, SimulatedProvider
+from marketstream.providers.simulated_lists import make_world_spec
 from marketstream.providers.simulated_world import World
 from marketstream.providers.venues.binance import BinanceProvider
 from marketstream.providers.venues.kraken import KrakenProvider
@@ -157,7 +159,7 @@ def read_declaration(item: object, source: str) -> ProviderDeclaration:
 
 @dataclass(slots=True, kw_only=True)
 class ProviderFactory:
-    """Make providers of declarations; simulated ones of the same world share it.
+    """Make providers of declarations; simulated ones of the same world share it, and it lasts as long as they do.
 
     Args:
         clock: Given to every provider.
@@ -174,7 +176,7 @@ class ProviderFactory:
     binance_ws_url: str | None = None
     binance_rest_url: str | None = None
     binance_symbols: Sequence[str] | None = None
-    _worlds: dict[tuple[object, ...], World] = field(default_factory=dict, repr=False)
+    _worlds: WeakValueDictionary[tuple[object, ...], World] = field(default_factory=WeakValueDictionary, repr=False)
 
     def build(self, declaration: ProviderDeclaration) -> Provider:
         """Return a new provider, not attached and not started; ConfigurationError when an option is wrong."""
@@ -192,14 +194,9 @@ class ProviderFactory:
         key = (options.world, seed, options.n_instruments, options.n_venues)
         world = self._worlds.get(key)
         if world is None:
-            world = make_world(
-                options.world,
-                seed=seed,
-                start_ns=self.start_ns,
-                n_instruments=options.n_instruments,
-                n_venues=options.n_venues,
-            )
-            self._worlds[key] = world
+            spec = make_world_spec(options.world, n_instruments=options.n_instruments, n_venues=options.n_venues)
+            spec.venue(options.venue)  # raises where there is none: a world takes time and memory
+            world = self._worlds[key] = World(spec, seed=seed, start_ns=self.start_ns)
         return SimulatedProvider(
             name=declaration.name,
             clock=self.clock,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from marketstream.clock import ManualClock
-from marketstream.engine import Engine
+from marketstream.engine import Engine, feeds
+from marketstream.engine.feeds import MAX_RUNTIME_INSTRUMENTS
 from marketstream.errors import InvalidInputError, NotFoundError
 from marketstream.market.events import Topic
 from marketstream.market.records import ProviderConfig
@@ -75,6 +78,67 @@ async def test_what_cannot_be_used_is_refused_in_a_sentence_and_changes_nothing(
         await engine.feeds.add(config)
     assert engine.registry.names == before
     assert await engine.store.providers() == ()
+
+
+def scale(name: str, n_instruments: int) -> ProviderConfig:
+    options = {"world": "scale", "venue": "v01", "n_instruments": n_instruments, "n_venues": 1}
+    return ProviderConfig(name=name, kind="simulated", options=options, enabled=False)
+
+
+async def test_more_instruments_than_the_cap_are_refused_before_one_of_them_is_in_the_catalogue(engine: Engine) -> None:
+    known = {instrument.id for instrument in engine.catalog.instruments}
+    before = (engine.catalog.n_instruments, engine.catalog.n_venues, engine.catalog.providers)
+    with pytest.raises(InvalidInputError, match=r"beyond 1000.*a declaration file \(--providers\) has no such limit"):
+        await engine.feeds.add(scale("big", MAX_RUNTIME_INSTRUMENTS + 1))
+    await engine.feeds.add(ELM)
+    with pytest.raises(InvalidInputError, match="beyond 1000"):
+        await engine.feeds.change("elm", options=scale("elm", MAX_RUNTIME_INSTRUMENTS + 1).options)
+    assert (engine.catalog.n_instruments, engine.catalog.n_venues) == before[:2]
+    assert engine.catalog.providers == (*before[2], "elm")
+    assert {instrument.id for instrument in engine.catalog.instruments} == known
+
+
+async def test_instruments_of_removed_feeds_count_and_known_ones_can_come_back(engine: Engine) -> None:
+    refused = 0
+    for start in range(0, 1500, 100):
+        symbols = [f"K{n:05d}/USD" for n in range(start, start + 100)]
+        try:
+            await engine.feeds.add(
+                ProviderConfig(name="kraken", kind="kraken", options={"symbols": symbols}, enabled=False)
+            )
+        except InvalidInputError:
+            refused += 1
+        else:
+            await engine.feeds.remove("kraken")
+    assert refused > 0 and engine.catalog.n_instruments <= MAX_RUNTIME_INSTRUMENTS
+    await engine.feeds.add(ELM)  # all that it quotes is known
+
+
+async def test_more_providers_or_names_than_the_caps_are_refused(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeds, "MAX_RUNTIME_NAMES", len(engine.catalog.providers) + 1)
+    monkeypatch.setattr(engine.feeds, "_max_providers", len(engine.registry) + 1)
+    await engine.feeds.add(ELM)
+    with pytest.raises(InvalidInputError, match=rf"beyond {len(engine.registry)}; a declaration file"):
+        await engine.feeds.add(replace(ELM, name="oak"))
+    await engine.feeds.remove("elm")
+    with pytest.raises(InvalidInputError, match="use one of them again"):
+        await engine.feeds.add(replace(ELM, name="oak"))
+    await engine.feeds.add(ELM)
+
+
+async def test_what_is_declared_may_be_more_than_the_cap(tmp_path: Path) -> None:
+    file = tmp_path / "feeds.json"
+    big = {"name": "big", "kind": "simulated", "options": scale("big", MAX_RUNTIME_INSTRUMENTS + 5).options}
+    file.write_text(json.dumps({"providers": [big]}))
+    engine = new_engine(providers_file=file)
+    assert engine.catalog.n_instruments == MAX_RUNTIME_INSTRUMENTS + 5
+    await engine.store.open()
+    await engine.feeds.change("big", stale_after_s=20.0)
+    with pytest.raises(InvalidInputError, match="beyond 1005"):
+        await engine.feeds.add(scale("bigger", MAX_RUNTIME_INSTRUMENTS + 6))
+    await engine.close()
 
 
 async def test_options_can_change_and_the_rest_stays(engine: Engine) -> None:

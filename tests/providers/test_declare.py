@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from pathlib import Path
 
 import pytest
@@ -12,12 +14,15 @@ from marketstream.errors import ConfigurationError
 from marketstream.market.catalog import Catalog
 from marketstream.providers.declare import (
     KrakenOptions,
+    ProviderDeclaration,
     ProviderFactory,
     SimulatedOptions,
     load_declarations,
     profile_declarations,
+    read_declaration,
 )
 from marketstream.providers.simulated import SimulatedProvider
+from marketstream.providers.simulated_world import World
 from marketstream.providers.venues.binance import BinanceProvider
 from marketstream.providers.venues.kraken import KrakenProvider
 from marketstream.settings import PROFILES
@@ -186,6 +191,37 @@ def test_an_option_that_cannot_be_met_stops_the_build(
     (declaration,) = load_declarations(write(tmp_path, GOOD | {"options": options}))
     with pytest.raises(ConfigurationError, match=f"feeds.json: provider 'alder': .*{says}"):
         factory.build(declaration)
+
+
+def scale(name: str, venue: str, seed: int) -> ProviderDeclaration:
+    options = {"world": "scale", "venue": venue, "n_instruments": 3, "n_venues": 2, "seed": seed}
+    return read_declaration({"name": name, "kind": "simulated", "options": options}, "test")
+
+
+def test_a_venue_that_is_not_there_is_refused_before_its_world_is_made(
+    factory: ProviderFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made(self: World, *args: object, **kwargs: object) -> None:
+        raise AssertionError("a world was made")
+
+    monkeypatch.setattr(World, "__init__", made)
+    with pytest.raises(ConfigurationError, match="no venue 'v99'"):
+        factory.build(scale("elm", "v99", 1))
+    with pytest.raises(AssertionError, match="a world was made"):
+        factory.build(scale("elm", "v01", 1))  # what the check above would see
+
+
+def test_a_world_ends_with_the_last_provider_that_looks_at_it(factory: ProviderFactory) -> None:
+    first, second = factory.build(scale("elm", "v01", 1)), factory.build(scale("oak", "v02", 1))
+    assert isinstance(first, SimulatedProvider) and isinstance(second, SimulatedProvider)
+    assert first.world is second.world
+    world = weakref.ref(first.world)
+    del first
+    gc.collect()
+    assert world() is second.world
+    del second
+    gc.collect()
+    assert world() is None
 
 
 def test_a_symbol_that_binance_cannot_have_stops_the_build(tmp_path: Path, factory: ProviderFactory) -> None:
