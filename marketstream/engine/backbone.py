@@ -60,6 +60,7 @@ class Backbone:
         self._retiring: asyncio.Task[None] | None = None
         self._is_open = False
         self._closing = asyncio.Lock()
+        self._replaying: set[str] = set()
         self.handlers.add_effect("bus", self.bus.handle, max_batch=STORE_BATCH)
         self.handlers.add_effect(
             "store", self._keep_events, topics=STORED_TOPICS, max_batch=STORE_BATCH, retry=STORE_RETRY
@@ -127,21 +128,34 @@ class Backbone:
 
         Raises:
             NotFoundError: There is no such letter, or its handler is gone.
-            InvalidInputError: It does not wait any more.
+            InvalidInputError: It does not wait any more, or is being replayed already.
         """
+        self._refuse_replaying(letter_id)
+        self._replaying.add(letter_id)
+        try:
+            return await self._replay(await self._waiting_letter(letter_id))
+        finally:
+            self._replaying.discard(letter_id)
+
+    async def discard_dead_letter(self, letter_id: str) -> DeadLetter:
+        """Give a dead letter up; it stays listed. Raises as `replay_dead_letter`."""
         letter = await self._waiting_letter(letter_id)
+        # Asked without a wait before the letter is marked: a replay may have begun while it was read.
+        self._refuse_replaying(letter_id)
+        return await self._mark(letter, DeadLetterStatus.DISCARDED, letter.attempts)
+
+    def _refuse_replaying(self, letter_id: str) -> None:
+        if letter_id in self._replaying:
+            raise InvalidInputError(f"dead letter {letter_id!r} is being replayed already")
+
+    async def _replay(self, letter: DeadLetter) -> DeadLetter:
         result = await self.handlers.replay(letter)
         if result.outcome is HandlerOutcome.DONE:
             return await self._mark(letter, DeadLetterStatus.REPLAYED, result.attempts)
         kind, _, error = result.error.partition(": ")
         failed = replace(letter, error_type=kind, error=error, attempts=result.attempts, failed_at=self._clock.now_ns())
-        # Somebody may have discarded it while it was tried.
+        # Another process may have discarded it while it was tried.
         return await self.store.renew_dead_letter(failed)
-
-    async def discard_dead_letter(self, letter_id: str) -> DeadLetter:
-        """Give a dead letter up; it stays listed. Raises as `replay_dead_letter`."""
-        letter = await self._waiting_letter(letter_id)
-        return await self._mark(letter, DeadLetterStatus.DISCARDED, letter.attempts)
 
     async def _retire_old(self) -> None:
         # A task of its own: what takes long on a large store must not hold up health checks.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from urllib.parse import quote
 
@@ -70,6 +71,14 @@ async def test_a_replay_that_goes_well_does_the_effect_once(live_client: httpx2.
     assert again.status_code == 409
     assert "was replayed already" in again.json()["detail"]
     assert [event.message for event in mailer.sent] == ["Stream paused."]
+
+
+async def test_of_replays_at_once_all_but_one_are_a_conflict(live_client: httpx2.AsyncClient, mailer: Mailer) -> None:
+    path = await first_path(live_client)
+    mailer.mended = True
+    answers = await asyncio.gather(*(live_client.post(f"{path}/replay") for _ in range(5)))
+    assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409, 409]
+    assert len(mailer.sent) == 1
 
 
 async def test_a_replay_that_fails_again_leaves_the_letter_waiting(

@@ -16,9 +16,10 @@ from mailer import Mailer
 
 from marketstream.clock import ManualClock
 from marketstream.engine import Engine
+from marketstream.engine.backbone import Backbone
 from marketstream.errors import ConfigurationError, InvalidInputError, NotFoundError, TransientError
 from marketstream.market.events import MarketEvent, Topic
-from marketstream.market.handling import DeadLetterStatus
+from marketstream.market.handling import DeadLetter, DeadLetterStatus, HandlerResult
 from marketstream.market.rationale import RationaleRequest, RationaleStatus
 from marketstream.market.records import EventFilter, PageRequest, StoreKind
 from marketstream.settings import load_settings
@@ -212,10 +213,68 @@ async def test_a_letter_that_is_discarded_while_its_replay_fails_stays_discarded
     again.set()
     replay = asyncio.create_task(engine.replay_dead_letter(letter.id))
     await replaying.wait()
-    await engine.discard_dead_letter(letter.id)
+    await engine.store.mark_dead_letter(letter.id, DeadLetterStatus.DISCARDED, 1)  # as another process does
     may_fail.set()
     assert (await replay).status is DeadLetterStatus.DISCARDED
     assert (await engine.store.dead_letter(letter.id)).status is DeadLetterStatus.DISCARDED
+
+
+async def held_letter(engine: Engine) -> tuple[str, list[str], asyncio.Event, asyncio.Event]:
+    # A letter whose replay calls its handler, which notes the call, says that it began and waits until it may end.
+    calls: list[str] = []
+    began, may_end = asyncio.Event(), asyncio.Event()
+
+    async def handle(events: Sequence[MarketEvent]) -> None:
+        calls.extend(event.id for event in events)
+        if len(calls) == 1:
+            await Mailer().handle(events)
+        began.set()
+        await may_end.wait()
+
+    engine.handlers.add_effect("mailer", handle, topics=("provider.status.changed",))
+    await engine.registry.disable("cedar")
+    await engine.handlers.settle()
+    (letter,) = (await engine.store.dead_letters(None, None, PageRequest())).rows
+    return letter.id, calls, began, may_end
+
+
+async def test_of_many_replays_at_once_one_runs_and_the_others_are_refused(engine: Engine) -> None:
+    letter_id, calls, _, may_end = await held_letter(engine)
+    may_end.set()
+    results = await asyncio.gather(*(engine.replay_dead_letter(letter_id) for _ in range(20)), return_exceptions=True)
+    refused = [str(result) for result in results if isinstance(result, InvalidInputError)]
+    assert len(refused) == 19 and all("is being replayed already" in text for text in refused)
+    assert len(calls) == 2  # the first failure and one replay
+
+
+async def test_replays_at_once_all_run_where_nobody_notes_them(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    letter_id, calls, began, may_end = await held_letter(engine)
+    replay, second = engine.handlers.replay, asyncio.Event()
+
+    async def seen(letter: DeadLetter) -> HandlerResult:
+        if began.is_set():
+            second.set()
+        return await replay(letter)
+
+    monkeypatch.setattr(Backbone, "_refuse_replaying", lambda *_: None)
+    monkeypatch.setattr(engine.handlers, "replay", seen)
+    first = asyncio.create_task(engine.replay_dead_letter(letter_id))
+    await began.wait()
+    other = asyncio.create_task(engine.replay_dead_letter(letter_id))
+    await second.wait()
+    may_end.set()
+    await asyncio.gather(first, other)
+    assert len(calls) == 3  # the test above wants two
+
+
+async def test_a_letter_that_is_being_replayed_cannot_be_discarded(engine: Engine) -> None:
+    letter_id, _, began, may_end = await held_letter(engine)
+    replay = asyncio.create_task(engine.replay_dead_letter(letter_id))
+    await began.wait()
+    with pytest.raises(InvalidInputError, match="is being replayed already"):
+        await engine.discard_dead_letter(letter_id)
+    may_end.set()
+    assert (await replay).status is DeadLetterStatus.REPLAYED
 
 
 async def test_a_letter_of_a_handler_that_is_gone_says_so_and_can_be_discarded(engine: Engine) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -15,6 +17,7 @@ from marketstream.api.listing import fields_of, listed, page_request
 from marketstream.api.openapi import problems
 from marketstream.api.schemas import timestamp
 from marketstream.engine import Engine
+from marketstream.errors import InvalidInputError
 from marketstream.market.handling import DeadLetter, DeadLetterStatus
 
 LIST = "dead-letters"
@@ -74,10 +77,10 @@ def _add_deciding(routes: APIRouter, engine: Engine) -> None:
         """Hand the event to its handler again and return the letter after that.
 
         Its status is replayed where that went well, else waiting with one more of attempts and the new error. The
-        effect is idempotent by event id. What does not wait any more is a conflict (409).
+        effect is idempotent by event id. What does not wait any more, or is being
+        replayed, is a conflict (409).
         """
-        with store_problems():
-            await check_waits(engine, letter_id)
+        with store_problems(), letter_problems():
             return JsonAnswer(whole_letter(await engine.replay_dead_letter(letter_id)))
 
     @routes.post(
@@ -87,17 +90,21 @@ def _add_deciding(routes: APIRouter, engine: Engine) -> None:
         responses=problems(403, 404, 409, 503),
     )
     async def discard(letter_id: LetterId) -> Response:
-        """Give the event up for good and return the letter; what does not wait any more is a conflict (409)."""
-        with store_problems():
-            await check_waits(engine, letter_id)
+        """Give the event up for good and return the letter.
+
+        What does not wait any more, or is being replayed, is a conflict (409).
+        """
+        with store_problems(), letter_problems():
             return JsonAnswer(whole_letter(await engine.discard_dead_letter(letter_id)))
 
 
-async def check_waits(engine: Engine, letter_id: str) -> None:
-    """Raise 409 unless the letter waits; NotFoundError for an unknown id."""
-    letter = await engine.store.dead_letter(letter_id)
-    if letter.status is not DeadLetterStatus.WAITING:
-        raise HTTPException(HTTPStatus.CONFLICT, f"dead letter {letter_id!r} was {letter.status.value} already")
+@contextlib.contextmanager
+def letter_problems() -> Iterator[None]:
+    """Say as 409 that a letter does not wait any more, or is being replayed."""
+    try:
+        yield
+    except InvalidInputError as error:
+        raise HTTPException(HTTPStatus.CONFLICT, str(error)) from None
 
 
 def letter_row(letter: DeadLetter) -> dict[str, Any]:
