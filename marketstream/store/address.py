@@ -15,6 +15,8 @@ from marketstream.market.records import StoreKind
 FILE_NAME = "store.db"
 """Name of the file that the URL `sqlite` stands for, in the data folder."""
 _RIGHT = "`sqlite`, `memory`, `sqlite:///path/to/file.db` or `postgresql://user:password@host/database`"
+_KNOWN = ("sqlite", "postgres", "postgresql+asyncpg", "postgresql+psycopg", "postgresql+psycopg2", "mysql")
+"""Schemes that a message may name, since they are no secret."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,7 @@ def read_address(url: str, data_dir: Path) -> Address:
     """Return what a URL of a store means.
 
     Raises:
-        ConfigurationError: It is none; the message shows nothing of it but its scheme.
+        ConfigurationError: It is none; the message shows nothing of it but a scheme that is known.
     """
     if url == "memory":
         return Address(kind=StoreKind.MEMORY, location="memory", url=sa.URL.create("sqlite"))
@@ -67,7 +69,8 @@ def read_address(url: str, data_dir: Path) -> Address:
         return _file(Path(url.removeprefix("sqlite:///")).expanduser())
     if scheme == "postgresql":
         return _server(url)
-    shown = scheme if scheme.replace("+", "").isalnum() and len(scheme) <= 20 else "something else"
+    # What stands before a colon may be the beginning of a password.
+    shown = scheme if scheme in _KNOWN and url != scheme else "something else"
     raise ConfigurationError(f"the store must be {_RIGHT}, was {shown}")
 
 
@@ -88,6 +91,12 @@ def _server(url: str) -> Address:
         raise ConfigurationError("the URL of the store must name host and database: postgresql://user@host/database")
     hosts = parsed.host or parsed.query["host"]
     host = hosts if isinstance(hosts, str) else ",".join(hosts)
+    if "@" in f"{host}{parsed.database}":
+        # The rest of a password, which would be shown as the place of the store.
+        raise ConfigurationError(
+            "the URL of the store has an @ too many; write @ as %40 in user and password: "
+            "postgresql://user:password@host/database"
+        )
     port = f":{parsed.port}" if parsed.port else ""
     return Address(
         kind=StoreKind.POSTGRESQL,
