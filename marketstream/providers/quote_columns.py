@@ -16,8 +16,10 @@ import pyarrow.parquet
 
 from marketstream.errors import ConfigurationError
 
-MAX_TEXT_BYTES = 1 << 30
+MAX_TEXT_BYTES = 128 << 20
 """Most bytes of a CSV file, inflated."""
+MAX_TEXT_ROWS = 2_000_000
+"""Most lines of one: text takes many times the memory of the columns of Parquet."""
 MAX_ROWS = 50_000_000
 
 USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
@@ -141,6 +143,9 @@ def _read_parquet(dataset: pyarrow.dataset.Dataset, path: Path, given: Mapping[s
 
 def _read_csv(path: Path, given: Mapping[str, str], malformed: dict[str, int]) -> pa.Table:
     data = _inflated(path)
+    n = max(data.count(end) for end in (b"\n", b"\r"))
+    if n > MAX_TEXT_ROWS:
+        raise ConfigurationError(f"{path} has {n} lines; at most {MAX_TEXT_ROWS} of text are read, use Parquet files")
     header = data[: data.find(b"\n")] if b"\n" in data else data
     names = pyarrow.csv.read_csv(pa.BufferReader(header + b"\n")).column_names if header.strip() else []
     chosen = _choose(path, names, given)
@@ -175,12 +180,13 @@ def _inflated(path: Path) -> bytes:
 
 def _choose(path: Path, names: list[str], given: Mapping[str, str]) -> dict[str, str]:
     # Our name to the file's, for every column that is there.
+    shown = ", ".join(name[:64] for name in names[:20]) + (", ..." if len(names) > 20 else "")
     lower = {name.strip().lower(): name for name in reversed(names)}
     chosen: dict[str, str] = {}
     for ours, usual in USUAL_NAMES.items():
         if ours in given:
             if given[ours] not in names:
-                raise ConfigurationError(f"{path} has no column {given[ours]!r}; it has {', '.join(names)}")
+                raise ConfigurationError(f"{path} has no column {given[ours]!r}; it has {shown}")
             chosen[ours] = given[ours]
         else:
             found = [lower[name] for name in usual if name in lower and lower[name] not in given.values()]
@@ -189,8 +195,7 @@ def _choose(path: Path, names: list[str], given: Mapping[str, str]) -> dict[str,
     missing = [name for name in NEEDED if name not in chosen]
     if missing:
         raise ConfigurationError(
-            f"{path} has no column for {missing[0]!r}; it has {', '.join(names)}. "
-            f"Name it with --map {missing[0]}=COLUMN"
+            f"{path} has no column for {missing[0]!r}; it has {shown}. Name it with --map {missing[0]}=COLUMN"
         )
     return chosen
 

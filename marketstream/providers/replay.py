@@ -11,6 +11,10 @@ from marketstream.market.quotes import QUOTE_DTYPE, Refusal, empty_quotes
 from marketstream.providers.base import Input, InputKind, Provider
 from marketstream.providers.quote_files import QuoteFile
 
+MAX_EMPTY_PER_GAP = 100
+MAX_EMPTY = 1_000_000
+"""Most empty cycles of a file of quotes, or as many as it has times with quotes where these are more."""
+
 
 class RecordedProvider(Provider):
     """A provider whose rows were recorded after decoding, such as a simulated venue; nothing comes but by `replay`.
@@ -104,14 +108,27 @@ def cycle_times(file: QuoteFile) -> np.ndarray:
     """Return when a stream of this file has its cycles, UTC ns: at every time with quotes, and within gaps.
 
     In a gap, empty cycles follow each other by the file's usual step until every quote is stale: then nothing
-    changes any more, and the next cycle is the one that ends the gap. The last quote ends the file: what stands at
-    its close is what one wants to read.
+    changes any more, and the next cycle is the one that ends the gap. The step is longer where that would be more
+    than MAX_EMPTY_PER_GAP of them. The last quote ends the file: what stands at its close is what one wants to read.
     """
     moments = np.unique(file.rows["ts_received"])
     step = max(round(file.step_s * SECOND_NS), 1)
     longest = max(round(venue.stale_after_s * SECOND_NS) for venue in file.listing.venues) + step
     ends = np.append(moments[1:], moments[-1] + 1)
-    n_empty = np.minimum((ends - moments - 1) // step, longest // step)
-    firsts = np.repeat(moments, n_empty + 1)
-    starts = np.repeat(np.cumsum(n_empty + 1) - (n_empty + 1), n_empty + 1)
-    return np.asarray(firsts + (np.arange(len(firsts)) - starts) * step, dtype=np.int64)
+    wanted = np.minimum((ends - moments - 1) // step, longest // step)
+    n_empty = _bounded(wanted)
+    each, rest = np.divmod(wanted * step, np.maximum(n_empty, 1))
+    gap = np.repeat(np.arange(len(moments)), n_empty + 1)
+    place = np.arange(len(gap)) - (np.cumsum(n_empty + 1) - (n_empty + 1))[gap]
+    # The last of a gap is where it was wanted, to the ns: there every quote is stale.
+    last = np.where(place == n_empty[gap], rest[gap], 0)
+    return np.asarray(moments[gap] + place * each[gap] + last, dtype=np.int64)
+
+
+def _bounded(wanted: np.ndarray) -> np.ndarray:
+    # How many empty cycles each gap gets: a small file that is dense here and sparse there would have millions.
+    most = MAX_EMPTY_PER_GAP
+    room = max(MAX_EMPTY, len(wanted))
+    while most > 1 and int(np.minimum(wanted, most).sum()) > room:
+        most //= 2
+    return np.asarray(np.minimum(wanted, most), dtype=np.int64)

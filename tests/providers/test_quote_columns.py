@@ -103,6 +103,17 @@ def test_a_text_that_inflates_without_end_is_cut_off(tmp_path: Path, monkeypatch
         read_columns(path, {})
 
 
+def test_a_text_of_more_lines_than_memory_has_room_for_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "bomb.csv.gz"
+    path.write_bytes(gzip.compress((TEXT + "1,A,1,2\n" * 1_000).encode()))
+    assert len(read_columns(path, {})["bid"]) == 1_001
+    monkeypatch.setattr(quote_columns, "MAX_TEXT_ROWS", 1_000)
+    with pytest.raises(ConfigurationError, match="has 1002 lines; at most 1000 of text are read, use Parquet"):
+        read_columns(path, {})
+
+
 @settings(max_examples=100, deadline=None)
 @given(content=st.binary(max_size=300), suffix=st.sampled_from([".csv", ".csv.gz", ".parquet"]))
 def test_any_bytes_give_columns_or_a_clear_error(

@@ -115,6 +115,31 @@ def test_a_long_gap_is_crossed_once_every_quote_is_stale(tmp_path: Path) -> None
     assert seconds(times) == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 1000.0]
 
 
+def dense_and_sparse(folder: Path, n: int) -> QuoteFile:
+    return quotes(folder, *(4_000.0 * i + part for i in range(n) for part in (0.0, 0.1)), stale_after_s=3_600.0)
+
+
+def test_a_file_that_is_dense_here_and_sparse_there_has_a_hundred_empty_cycles_a_gap(tmp_path: Path) -> None:
+    times = cycle_times(dense_and_sparse(tmp_path, 20))
+    assert len(times) == 40 + 19 * 100
+    gap = seconds(times[1:102])
+    # From 0.1 s until after 3,600 s, when every quote is stale, in equal steps.
+    assert gap[0] == 0.1 and gap[-1] == pytest.approx(3_600.2, abs=0.11)
+    assert np.diff(gap) == pytest.approx(36.001, abs=0.002)
+
+
+def test_that_check_finds_gaps_without_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("marketstream.providers.replay.MAX_EMPTY_PER_GAP", 1 << 40)
+    assert len(cycle_times(dense_and_sparse(tmp_path, 20))) > 19 * 30_000
+
+
+def test_the_empty_cycles_of_a_whole_file_are_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("marketstream.providers.replay.MAX_EMPTY", 500)
+    file = dense_and_sparse(tmp_path, 20)
+    times = cycle_times(file)
+    assert len(times) <= 40 + 500 and np.all(np.diff(times) > 0) and np.isin(file.rows["ts_received"], times).all()
+
+
 def test_cycles_never_go_back_and_hold_every_time(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     file = quotes(tmp_path, *np.cumsum(rng.exponential(2.0, 200)).round(3), stale_after_s=7.0)
