@@ -12,6 +12,8 @@ MIN_PROBABILITY = 0.999e-4
 """Decimal odds go to 10,000; a probability-price below that is a fault, not a bargain."""
 MAX_ASSET_PRICE = 1e12
 MIN_ASSET_PRICE = 1e-12
+MAX_SIZE = 1e15
+"""Largest size of a side; a weight made of more would leave nothing of the other venues'."""
 
 
 class QuoteState(IntEnum):
@@ -121,13 +123,14 @@ def _refusals(rows: np.ndarray, outcome: np.ndarray, now: int) -> list[tuple[Ref
     bad_ask = ~np.isfinite(ask) & ~(np.isnan(ask) & (ask_size == 0))
     neither = np.isnan(bid) & np.isnan(ask)
     bad_size = ~np.isfinite(bid_size) | ~np.isfinite(ask_size)
+    big = (bid_size > MAX_SIZE) | (ask_size > MAX_SIZE)
     low = np.where(outcome, MIN_PROBABILITY, MIN_ASSET_PRICE)
     high = np.where(outcome, 1.0, MAX_ASSET_PRICE)
     return [
         (Refusal.NOT_FINITE, bad_bid | bad_ask | neither | bad_size),
         (Refusal.NEGATIVE_SIZE, (bid_size < 0) | (ask_size < 0)),
         (Refusal.NOT_POSITIVE, (bid <= 0) | (ask <= 0)),
-        (Refusal.OUT_OF_RANGE, (bid >= high) | (ask >= high) | (bid < low) | (ask < low)),
+        (Refusal.OUT_OF_RANGE, (bid >= high) | (ask >= high) | (bid < low) | (ask < low) | big),
         (Refusal.CROSSED, bid > ask),
         (Refusal.EVENT_TIME_AHEAD, rows["ts_event"] > now + MAX_EVENT_AHEAD_NS),
     ]

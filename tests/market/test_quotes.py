@@ -40,6 +40,8 @@ def quote(**values: float) -> np.ndarray:
         ({"instrument": 1, "bid": math.nan, "bid_size": 0.0, "ask": 1e-300}, Refusal.OUT_OF_RANGE),
         ({"ask": 1.7e308}, Refusal.OUT_OF_RANGE),
         ({"bid": 1e-13}, Refusal.OUT_OF_RANGE),
+        ({"bid_size": 1e300}, Refusal.OUT_OF_RANGE),
+        ({"ask_size": 1.001e15}, Refusal.OUT_OF_RANGE),
         ({"bid": 102.0}, Refusal.CROSSED),
         ({"ts_event": NOW + 2_000_000_001}, Refusal.EVENT_TIME_AHEAD),
     ],
@@ -58,6 +60,7 @@ def test_each_fault_is_counted_and_becomes_a_state_row(values: dict[str, float],
     [
         {},
         {"bid": 101.0},  # locked, not crossed
+        {"bid_size": 1e15, "ask_size": 1e15},
         {"bid": math.nan, "bid_size": 0.0},
         {"ask": math.nan, "ask_size": 0.0},
         {"instrument": 1, "bid": math.nan, "bid_size": 0.0, "ask": 0.55},
