@@ -31,7 +31,7 @@ RUNS_BEFORE_S = 90
 
 async def main(chromium: str) -> None:
     """Serve the demo and take every picture."""
-    engine = Engine(load_settings(profile="demo"))
+    engine = Engine(load_settings(profile="demo", store_url="memory"))
     await engine.ensure_running()
     server = dashboard_server(engine, "127.0.0.1", 0)
     server.start()

@@ -21,7 +21,7 @@ PAGE_GOAL_MS = 10.0
 
 def scale_engine(n_instruments: int = N_INSTRUMENTS, n_venues: int = N_VENUES) -> Engine:
     """An engine over simulated assets, warmed up so that covariances have something to rest on."""
-    settings = load_settings(profile="demo", warmup_s=600)
+    settings = load_settings(profile="demo", warmup_s=600, store_url="memory")
     clock = ManualClock()
     world = make_world(
         "scale",
@@ -66,7 +66,7 @@ def page_update(repeats: int) -> dict[str, Any]:
     from marketstream.dashboard.dashboard import Dashboard
 
     async def measure() -> dict[str, list[float]]:
-        engine = Engine(load_settings(profile="demo"), clock=ManualClock())
+        engine = Engine(load_settings(profile="demo", store_url="memory"), clock=ManualClock())
         await engine.run_for(2.0)
         dashboard = Dashboard(engine)
         page = dashboard.page()
