@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 
 from marketstream.errors import InvalidInputError
 from marketstream.providers.declare import KINDS
+from marketstream.providers.peer import origin
 
 _NAMED = re.compile(r"(?:unknown|required) field `([^`]*)`")
 _PLACE = re.compile(r" - at `\$(?:\.([^`]*))?`$")
@@ -44,12 +45,16 @@ def option_problems() -> Iterator[None]:
 
 
 def shown_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return options as an answer may show them: what looks like a secret is left out.
+    """Return options as an answer may show them: what looks like a secret is left out, of an address its path.
 
-    >>> shown_options({"symbols": ["BTC/USD"], "api_key": "x"})
-    {'symbols': ['BTC/USD']}
+    >>> shown_options({"symbols": ["BTC/USD"], "api_key": "x", "ws_url": "wss://example.org/key-123"})
+    {'symbols': ['BTC/USD'], 'ws_url': 'wss://example.org'}
     """
-    return {name: value for name, value in (options or {}).items() if not SECRET.search(name)}
+    return {
+        name: origin(value) if name.endswith("_url") and isinstance(value, str) else value
+        for name, value in (options or {}).items()
+        if not SECRET.search(name)
+    }
 
 
 def _refused(where: tuple[str, ...], detail: str) -> RequestValidationError:

@@ -14,6 +14,9 @@ from marketstream.errors import ConfigurationError, PermanentError, TransientErr
 from marketstream.market.events import Absence
 from marketstream.market.handling import full_jitter_s
 
+MAX_DETAIL = 200
+"""Characters of what went wrong with a peer that are kept: part of the text may be the peer's own."""
+
 _T = TypeVar("_T")
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 # A handshake cut short is a lost connection; other TLS errors (a wrong certificate) stay.
@@ -29,7 +32,7 @@ class FeedLostError(TransientError):
     """
 
     def __init__(self, detail: str, absence: Absence = Absence.ERROR, retry_after_s: float = 0.0) -> None:
-        super().__init__(detail)
+        super().__init__(_one_line(detail))
         self.absence = absence
         self.retry_after_s = retry_after_s
 
@@ -42,7 +45,7 @@ class FeedRefusedError(PermanentError):
     """
 
     def __init__(self, detail: str, absence: Absence = Absence.ERROR) -> None:
-        super().__init__(detail)
+        super().__init__(_one_line(detail))
         self.absence = absence
 
 
@@ -106,6 +109,19 @@ def check_url(url: str, *, secure: str, plain: str) -> str:
     return url.rstrip("/")
 
 
+def origin(url: str) -> str:
+    """Return scheme, host and port of an address, for people: its path may hold a key.
+
+    >>> origin("wss://example.org:9443/key-123/ws?x=1")
+    'wss://example.org:9443'
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "the address"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
 async def within(clock: Clock, seconds: float, work: Coroutine[Any, Any, _T]) -> _T:
     """Return the result of `work`; TimeoutError when it takes longer than `seconds` of `clock`'s time."""
     task = asyncio.ensure_future(work)
@@ -135,6 +151,11 @@ async def _end(*tasks: asyncio.Future[Any]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _one_line(text: str) -> str:
+    # A peer writes part of it, such as the reason of a close: no text of its forges a line of a log or turns a page's.
+    return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text[:MAX_DETAIL])
 
 
 def _seconds(text: str | None) -> float:

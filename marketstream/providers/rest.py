@@ -9,7 +9,7 @@ import httpx2
 
 from marketstream.clock import Clock
 from marketstream.errors import PermanentError
-from marketstream.providers.peer import FeedLostError, check_url, judge_status, judge_tls, within
+from marketstream.providers.peer import FeedLostError, check_url, judge_status, judge_tls, origin, within
 
 MAX_BODY_BYTES = 4 << 20
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip"}
@@ -29,6 +29,7 @@ class RestClient:
         self, *, base_url: str, clock: Clock, timeout_s: float = 10.0, max_bytes: int = MAX_BODY_BYTES
     ) -> None:
         self._base_url = check_url(base_url, secure="https", plain="http")
+        self._peer = origin(base_url)
         self._clock = clock
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
@@ -46,8 +47,8 @@ class RestClient:
             return await within(self._clock, self._timeout_s, self._fetch(path, params))
         except (httpx2.TransportError, httpx2.InvalidURL, OSError) as error:
             # TimeoutError is an OSError.
-            refusal = judge_tls(error, self._base_url)
-            raise (refusal or FeedLostError(f"{self._base_url}{path}: {error or type(error).__name__}")) from error
+            refusal = judge_tls(error, self._peer)
+            raise (refusal or FeedLostError(f"{self._peer}{path}: {error or type(error).__name__}")) from error
 
     async def close(self) -> None:
         """Close the connections; the next `get` opens new ones."""
@@ -56,8 +57,8 @@ class RestClient:
             await client.aclose()
 
     async def _fetch(self, path: str, params: Mapping[str, str | int]) -> bytes:
-        what = f"{self._base_url}{path}"
-        request = self._open_client().stream("GET", what, params=dict(params), headers=_HEADERS)
+        what = f"{self._peer}{path}"
+        request = self._open_client().stream("GET", f"{self._base_url}{path}", params=dict(params), headers=_HEADERS)
         async with request as response:
             if response.status_code == 400:
                 raise PermanentError(f"{what} answered HTTP 400: wrong request {dict(params)}")

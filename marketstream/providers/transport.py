@@ -23,6 +23,7 @@ from marketstream.providers.peer import (
     first_of,
     judge_status,
     judge_tls,
+    origin,
     within,
 )
 
@@ -111,6 +112,7 @@ class WebSocketTransport:
         limits: TransportLimits | None = None,
     ) -> None:
         self._url = url
+        self._peer = origin(url)
         self._feed = feed
         self._clock = clock
         self._stats = stats
@@ -132,7 +134,7 @@ class WebSocketTransport:
         if self._task is None or self._task.done():
             self.refusal = self.trouble = None
             self._backoff.reset()
-            self._task = asyncio.get_running_loop().create_task(self._run(), name=f"transport {self._url}")
+            self._task = asyncio.get_running_loop().create_task(self._run(), name=f"transport {self._peer}")
 
     async def stop(self) -> None:
         """Close the connection and wait until nothing of it is left."""
@@ -153,16 +155,16 @@ class WebSocketTransport:
             except FeedLostError as error:
                 self.trouble = error
                 self._stats.reconnects += 1
-                _LOG.warning("%s lost: %s", self._url, error)
+                _LOG.warning("%s lost: %s", self._peer, error)
                 await self._clock.sleep(max(self._backoff.next(), error.retry_after_s))
             except FeedRefusedError as error:
                 self.refusal = error
-                _LOG.error("%s refused, not tried again: %s", self._url, error)
+                _LOG.error("%s refused, not tried again: %s", self._peer, error)
                 return
             except Exception as error:  # noqa: BLE001 a fault of ours is no network fault: no retry would mend it
                 self._stats.errors += 1
                 self.refusal = FeedRefusedError(f"internal fault: {type(error).__name__}: {error}")
-                _LOG.exception("fault in the feed of %s, not tried again", self._url)
+                _LOG.exception("fault in the feed of %s, not tried again", self._peer)
                 return
 
     async def _connection(self) -> None:
@@ -186,12 +188,12 @@ class WebSocketTransport:
             await within(self._clock, self._limits.open_timeout_s, self._dial())
         except InvalidStatus as error:
             response = error.response
-            raise judge_status(response.status_code, self._url, response.headers.get("Retry-After")) from error
+            raise judge_status(response.status_code, self._peer, response.headers.get("Retry-After")) from error
         except InvalidURI as error:
-            raise FeedRefusedError(f"{self._url} is no WebSocket address") from error
+            raise FeedRefusedError(f"{self._peer} is no WebSocket address") from error
         except (WebSocketException, OSError, EOFError) as error:
             # TimeoutError is an OSError.
-            refusal = judge_tls(error, self._url)
+            refusal = judge_tls(error, self._peer)
             raise (refusal or FeedLostError(f"cannot connect: {str(error) or type(error).__name__}")) from error
 
     async def _dial(self) -> None:

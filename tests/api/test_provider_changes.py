@@ -203,6 +203,11 @@ def test_a_secret_among_options_is_not_shown() -> None:
     assert shown_options(options) == {"symbols": ["BTC/USD"]}
 
 
+def test_of_an_address_among_options_no_path_is_shown() -> None:
+    options = {"ws_url": "wss://u:hunter2@example.org:9443/hunter2/ws?k=hunter2", "rest_url": "https://[hunter2"}
+    assert shown_options(options) == {"ws_url": "wss://example.org:9443", "rest_url": "the address"}
+
+
 async def test_a_reserve_feeds_no_price_until_it_takes_over(
     live_client: httpx2.AsyncClient, live_engine: Engine
 ) -> None:

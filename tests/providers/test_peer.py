@@ -12,6 +12,7 @@ from marketstream.clock import ManualClock
 from marketstream.errors import ConfigurationError
 from marketstream.market.events import Absence
 from marketstream.providers.peer import (
+    MAX_DETAIL,
     Backoff,
     FeedLostError,
     FeedRefusedError,
@@ -19,6 +20,7 @@ from marketstream.providers.peer import (
     first_of,
     judge_status,
     judge_tls,
+    origin,
     within,
 )
 
@@ -141,6 +143,20 @@ def test_an_address_is_secure_or_on_loopback(url: str) -> None:
 def test_any_other_address_is_refused_with_the_right_form(url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"wss://|is no URL"):
         check_url(url, secure="wss", plain="ws")
+
+
+@pytest.mark.parametrize("kind", [FeedLostError, FeedRefusedError])
+def test_what_a_peer_says_is_one_printable_line_of_bounded_length(
+    kind: type[FeedLostError] | type[FeedRefusedError],
+) -> None:
+    text = str(kind("closed: bye\nERROR forged\x1b[2J\u202egnp " + "x" * 500))
+    assert text.startswith("closed: bye ERROR forged?[2J?gnp xxx")
+    assert text.isprintable() and len(text) == MAX_DETAIL
+
+
+def test_of_an_address_scheme_and_host_are_shown() -> None:
+    assert origin("wss://u:p@example.org:9443/key-123/ws?k=1#f") == "wss://example.org:9443"
+    assert origin("wss://[bad") == "the address"
 
 
 async def test_work_that_takes_too_long_on_our_clock_is_cancelled() -> None:

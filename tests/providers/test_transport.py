@@ -64,9 +64,9 @@ class Rig:
         self.make = make
         self.transport = self.at(venue.ws_url)
 
-    def at(self, base: str) -> WebSocketTransport:
+    def at(self, base: str, path: str = "/stream") -> WebSocketTransport:
         return self.make(
-            url=base + "/stream", feed=self.feed, clock=self.clock, rng=Highest(), stats=self.stats,
+            url=base + path, feed=self.feed, clock=self.clock, rng=Highest(), stats=self.stats,
             limits=TransportLimits(max_frame_bytes=1000),
         )  # fmt: skip
 
@@ -267,6 +267,24 @@ async def test_an_end_without_tls_is_a_refusal(rig: Rig) -> None:
         rig.transport.start()
         await until(lambda: rig.transport.refusal is not None, "the refusal")
     assert "secure connection" in str(rig.transport.refusal)
+
+
+async def test_neither_a_key_in_the_path_nor_a_line_of_the_venues_own_is_in_the_log(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig.venue.path = "/hunter2/stream"
+    rig.transport = rig.at(rig.venue.ws_url, rig.venue.path)
+    await rig.start()
+    await rig.venue.newest.close(1001, "bye\n2026 ERROR forged\u202e")
+    await until(lambda: rig.stats.reconnects == 1, "the loss")
+    await rig.transport.stop()
+    rig.venue.behaviour.handshake_status = 403
+    rig.transport.start()
+    await until(lambda: rig.transport.refusal is not None, "the refusal")
+    ours = [record.getMessage() for record in caplog.records if record.name == "marketstream.providers.transport"]
+    assert [text.split()[:2] for text in ours] == [[rig.venue.ws_url, "lost:"], [rig.venue.ws_url, "refused,"]]
+    assert "bye 2026 ERROR forged?" in ours[0] and all(text.isprintable() for text in ours)
+    assert "hunter2" not in "".join(ours)
 
 
 async def test_a_start_after_a_refusal_tries_again(rig: Rig) -> None:
