@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -32,6 +33,7 @@ from marketstream.store.journal_records import (
     Entry,
     Header,
     InputEntry,
+    Knob,
     KnobEntry,
     ProviderEntry,
     pack_rows,
@@ -346,12 +348,12 @@ def _append(journal: JournalWriter, entries: list[Entry]) -> None:
     journal.flush()
 
 
-def _knobs(engine: Engine) -> dict[str, dict[str, Json]]:
+def _knobs(engine: Engine) -> dict[str, dict[str, Knob]]:
     # A knob may hold a number of numpy, which equals that of Python and cannot be written.
-    return {stage: dict(plain_data(values)) for stage, values in engine.house.knobs().items()}
+    return {stage: cast("dict[str, Knob]", plain_data(values)) for stage, values in engine.house.knobs().items()}
 
 
-def _header(engine: Engine, knobs: dict[str, dict[str, Json]]) -> Header:
+def _header(engine: Engine, knobs: dict[str, dict[str, Knob]]) -> Header:
     settings = {name: getattr(engine.settings, name) for name in RECORDED_SETTINGS}
     return Header(
         program=__version__,

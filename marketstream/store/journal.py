@@ -29,6 +29,8 @@ FORMAT = 1
 """Version of the file."""
 MAX_BLOCK_BYTES = 16 << 20
 """Most bytes of a block, inflated."""
+MAX_HEADER_BYTES = 1 << 20
+"""Most bytes of the first block, which is the header alone."""
 
 _MAGIC = b"MSJ"
 _TAIL = b"\r\n\x1a\n"
@@ -207,10 +209,9 @@ class JournalReader:
                 if self._only_zeros(file, at):
                     break
                 raise JournalError(f"{self.path}: the head of the block at byte {at} is damaged")
-            if size > MAX_BLOCK_BYTES or stored > MAX_BLOCK_BYTES * 2:
-                raise JournalError(
-                    f"{self.path}: the block at byte {at} claims {size} bytes, allowed {MAX_BLOCK_BYTES}"
-                )
+            allowed = MAX_BLOCK_BYTES if offsets else MAX_HEADER_BYTES
+            if size > allowed or stored > allowed * 2:
+                raise JournalError(f"{self.path}: the block at byte {at} claims {size} bytes, allowed {allowed}")
             if at + _BLOCK.size + stored > end or self._is_unwritten(file, at, stored, end):
                 break
             offsets.append(at)

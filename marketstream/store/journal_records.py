@@ -16,6 +16,10 @@ RECORDED_SETTINGS = (
 )  # fmt: skip
 """The settings that decide what a stream computes, and all that a header may hold: no address, no folder, no key."""
 
+Scalar = bool | int | float | str | None
+Knob = Scalar | dict[str, int | float]
+"""What a knob may be. Typed, so that a short file cannot unfold into a deep tree of objects."""
+
 _ROW_BYTES = sum(QUOTE_DTYPE[name].itemsize for name in QUOTE_DTYPE.names or ())
 
 
@@ -33,8 +37,8 @@ class Header(msgspec.Struct, frozen=True, array_like=True, tag="header", forbid_
     program: str
     created: int
     profile: str
-    settings: dict[str, Any]
-    knobs: dict[str, dict[str, Any]]
+    settings: dict[str, Scalar]
+    knobs: dict[str, dict[str, Knob]]
 
 
 class ProviderEntry(
@@ -56,7 +60,7 @@ class ProviderEntry(
     name: str
     kind: str
     frames: bool
-    options: dict[str, Any]
+    options: dict[str, list[str]]
     stale_after_s: float
     enabled: bool
     code: int
@@ -112,7 +116,7 @@ class KnobEntry(msgspec.Struct, frozen=True, array_like=True, tag="knob", forbid
 
     stage: str
     knob: str
-    value: Any
+    value: Knob
 
 
 class CycleEntry(msgspec.Struct, frozen=True, array_like=True, tag="cycle", forbid_unknown_fields=True, kw_only=True):

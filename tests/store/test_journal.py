@@ -16,7 +16,14 @@ from marketstream.errors import InvalidInputError
 from marketstream.market.catalog import Listing
 from marketstream.market.instruments import Instrument, Kind, Venue
 from marketstream.market.quotes import QUOTE_DTYPE, QuoteState, empty_quotes
-from marketstream.store.journal import FORMAT, MAX_BLOCK_BYTES, JournalError, JournalReader, JournalWriter
+from marketstream.store.journal import (
+    FORMAT,
+    MAX_BLOCK_BYTES,
+    MAX_HEADER_BYTES,
+    JournalError,
+    JournalReader,
+    JournalWriter,
+)
 from marketstream.store.journal_records import (
     ChangeEntry,
     CycleEntry,
@@ -45,7 +52,7 @@ def one_of_each() -> list[Entry]:
             name="alder",
             kind="simulated",
             frames=False,
-            options={"a": [1]},
+            options={"symbols": ["BTC-USD:0.1"]},
             stale_after_s=10.0,
             enabled=True,
             code=0,
@@ -189,6 +196,33 @@ def test_a_block_that_declares_too_much_is_refused(tmp_path: Path) -> None:
     path = after_header(tmp_path / "a.msj", block(bytes(10), size=MAX_BLOCK_BYTES + 1))
     with pytest.raises(JournalError, match=f"claims {MAX_BLOCK_BYTES + 1} bytes"):
         JournalReader(path)
+
+
+def headed(path: Path, settings: object, knobs: object) -> Path:
+    raw = msgspec.msgpack.encode([["header", "0", 1, "demo", settings, knobs]])
+    path.write_bytes(b"MSJ" + bytes([FORMAT]) + b"\r\n\x1a\n" + block(raw))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("wanted", "knobs"),
+    [({"window": [{}] * 1_000}, {}), ({}, {"optimizer": {"views": {"a": [{}] * 1_000}}}), ({"window": {"a": {}}}, {})],
+)
+def test_a_header_holds_plain_values_and_no_tree_of_objects(tmp_path: Path, wanted: object, knobs: object) -> None:
+    with pytest.raises(JournalError, match="holds a record that version 1 does not know"):
+        JournalReader(headed(tmp_path / "a.msj", wanted, knobs))
+
+
+def test_a_header_that_is_a_bomb_is_refused_before_it_is_inflated(tmp_path: Path) -> None:
+    path = headed(tmp_path / "a.msj", {"window": "x" * MAX_HEADER_BYTES}, {})
+    assert path.stat().st_size < 20_000
+    with pytest.raises(JournalError, match=rf"byte 8 claims \d+ bytes, allowed {MAX_HEADER_BYTES}"):
+        JournalReader(path)
+
+
+def test_those_checks_let_a_right_header_pass(tmp_path: Path) -> None:
+    path = headed(tmp_path / "a.msj", {"window": 256, "profile": "demo"}, {"optimizer": {"views": {"BTC-USD": 1}}})
+    assert JournalReader(path).header.knobs == {"optimizer": {"views": {"BTC-USD": 1}}}
 
 
 def test_an_unknown_kind_of_record_is_refused_by_version(tmp_path: Path) -> None:
