@@ -57,5 +57,18 @@ def shown_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
     }
 
 
+def as_known(options: Mapping[str, Any], known: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return options of a request in which an address as `shown_options` shows it stands for the known one.
+
+    >>> as_known({"ws_url": "wss://example.org"}, {"ws_url": "wss://example.org/key-123"})
+    {'ws_url': 'wss://example.org/key-123'}
+    """
+    shown = shown_options(known)
+    return {
+        name: (known or {})[name] if name.endswith("_url") and shown.get(name) == value else value
+        for name, value in options.items()
+    }
+
+
 def _refused(where: tuple[str, ...], detail: str) -> RequestValidationError:
     return RequestValidationError([{"loc": ("body", *where), "msg": detail}])

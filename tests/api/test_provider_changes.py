@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 
 from marketstream.api.app import create_app
-from marketstream.api.options import shown_options
+from marketstream.api.options import as_known, shown_options
 from marketstream.engine import Engine, replay
 
 HERE = "/streaming/providers"
@@ -91,6 +91,7 @@ async def test_an_order_with_a_key_is_carried_out_once(live_client: httpx2.Async
         ({"options": {"world": "demo", "venue": "nowhere"}}, "/body/options"),
         ({"kind": "binance", "options": {"symbols": ["BTCUSDT", 5]}}, "/body/options/symbols/1"),
         ({"kind": "binance", "options": {"ws_url": "ws://127.0.0.1:9"}}, "/body/options"),
+        ({"options": {"world": "scale", "venue": "v01", "n_instruments": 9999}}, "/body/options"),
         ({"name": "a/b"}, "/body/name"),
         ({"name": " a"}, "/body/name"),
         ({"name": ".."}, "/body/name"),
@@ -206,6 +207,12 @@ def test_a_secret_among_options_is_not_shown() -> None:
 def test_of_an_address_among_options_no_path_is_shown() -> None:
     options = {"ws_url": "wss://u:hunter2@example.org:9443/hunter2/ws?k=hunter2", "rest_url": "https://[hunter2"}
     assert shown_options(options) == {"ws_url": "wss://example.org:9443", "rest_url": "the address"}
+
+
+def test_an_address_that_comes_back_as_it_was_shown_is_the_known_one() -> None:
+    known = {"symbols": ["BTC/USD"], "ws_url": "wss://example.org/hunter2"}
+    assert as_known(shown_options(known), known) == known
+    assert as_known({"ws_url": "wss://example.com"}, known) == {"ws_url": "wss://example.com"}
 
 
 async def test_a_reserve_feeds_no_price_until_it_takes_over(

@@ -14,7 +14,7 @@ from marketstream.api.body import JsonAnswer, JsonRoute
 from marketstream.api.errors import store_problems
 from marketstream.api.listing import fields_of
 from marketstream.api.openapi import LOCATION, changes, problems
-from marketstream.api.options import check_options, option_problems, shown_options
+from marketstream.api.options import as_known, check_options, option_problems, shown_options
 from marketstream.api.provider_schemas import (
     FaultOrder,
     HealthItem,
@@ -180,6 +180,8 @@ async def configure(engine: Engine, name: str, change: ProviderChange) -> None:
         "stale_after_s": engine.registry.get(name).stale_after_s,
     }
     asked = change.model_dump(include=set(now), exclude_none=True)
+    if "options" in asked and config is not None:
+        asked["options"] = as_known(asked["options"], config.options)
     wanted = {key: value for key, value in asked.items() if value != now[key]}
     if wanted:
         await engine.feeds.change(name, **wanted)
