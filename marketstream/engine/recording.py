@@ -24,7 +24,7 @@ from marketstream.providers.base import Input, InputKind, Provider
 from marketstream.providers.changes import ChangeKind, RegistryChange
 from marketstream.providers.venues.venue_provider import VenueProvider
 from marketstream.store.archive import QuoteArchive
-from marketstream.store.journal import JournalWriter
+from marketstream.store.journal import JournalWriter, make_folder
 from marketstream.store.journal_records import (
     RECORDED_SETTINGS,
     ChangeEntry,
@@ -122,7 +122,7 @@ class Recorder:
         self._run_began: int | None = None
         self._digest = StreamDigest()
         self._knobs = _knobs(engine)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         self._journal = JournalWriter(path, _header(engine, self._knobs), fsync=fsync)
         self._archive = None if archive is None else QuoteArchive(archive, engine.catalog)
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recorder")

@@ -6,6 +6,7 @@ quotes/date=2026-01-01/venue=alder/part-1767225600000000000-000001.parquet
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,10 +20,13 @@ import pyarrow.parquet as pq
 from marketstream.errors import InvalidInputError
 from marketstream.market.catalog import Catalog
 from marketstream.market.quotes import QuoteState
+from marketstream.store.journal import make_folder
 
 _DAY_NS = 86_400_000_000_000
 _STAMP = pa.timestamp("ns", tz="UTC")
 _NAME = pa.dictionary(pa.int32(), pa.string())
+_MAX_NAME = 200
+# A file system takes 255 bytes; a letter outside ASCII takes up to twelve.
 _PRICE = "quote currency or probability"
 
 
@@ -115,8 +119,8 @@ class QuoteArchive:
         return [] if cut is None else self.write(cut)
 
     def _write_part(self, cut: Cut, day: str, venue: str, rows: np.ndarray) -> Path:
-        folder = self.folder / f"date={day}" / f"venue={quote(venue, safe='')}"
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = self.folder / f"date={day}" / f"venue={_folder_name(venue)}"
+        make_folder(folder)
         path = self._free_name(folder, int(rows["ts_received"][0]))
         hidden = folder / f".{path.name}.tmp"
         try:
@@ -136,6 +140,17 @@ class QuoteArchive:
             # Another recording may have written into the same folder.
             if not os.path.lexists(path):
                 return path
+
+
+def _folder_name(venue: str) -> str:
+    # A long name is cut between letters, and its hash keeps it apart from others that begin as it does.
+    name = quote(venue, safe="")
+    if len(name) <= _MAX_NAME:
+        return name
+    kept = venue
+    while len(quote(kept, safe="")) > _MAX_NAME - 17:
+        kept = kept[:-1]
+    return f"{quote(kept, safe='')}~{hashlib.sha256(venue.encode()).hexdigest()[:16]}"
 
 
 def _by_day_and_venue(cut: Cut) -> Iterator[tuple[str, str, np.ndarray]]:

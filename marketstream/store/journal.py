@@ -68,7 +68,7 @@ class JournalWriter:
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
         try:
-            self._file: BinaryIO | None = path.open("xb", buffering=0)
+            self._file: BinaryIO | None = open(path, "xb", buffering=0, opener=_own)  # noqa: SIM115
         except FileExistsError:
             raise InvalidInputError(f"{path} exists already; a recording starts a file of its own") from None
         try:
@@ -133,6 +133,18 @@ class JournalWriter:
         if self._fsync:
             os.fsync(self._file.fileno())
         self.size += len(data)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, which only its owner can enter; one that is there stays as it is."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
+
+
+def _own(path: str, flags: int) -> int:
+    # Frames may show what somebody looks at: nobody else reads them.
+    return os.open(path, flags, 0o600)
 
 
 class JournalReader:

@@ -50,6 +50,35 @@ def quotes(n: int, *, start: int = MIDNIGHT, venue: int = 0) -> np.ndarray:
     return rows
 
 
+def test_a_venue_whose_name_is_too_long_for_a_folder_is_cut_and_told_apart_by_its_hash(tmp_path: Path) -> None:
+    long = ["\u6f22" * 63 + last for last in ("\u5b57", "\u5b58")]
+    venues = tuple(Venue(id=v, name=v, code=f"V{i}0", kind=Kind.ASSET) for i, v in enumerate(long))
+    catalog = Catalog()
+    catalog.add(
+        Listing(
+            instruments=tuple(Instrument(id=name, kind=Kind.ASSET) for name in ("BTC-USD", "ETH-USD")),
+            venues=venues,
+            pairs=(),
+        )
+    )
+    catalog.add_provider("feed")
+    archive = QuoteArchive(tmp_path, catalog)
+    for code in range(2):
+        archive.add(quotes(2, venue=code), MIDNIGHT)
+    folders = [path.parent.name for path in archive.flush()]
+    assert len(set(folders)) == 2 and all(len(folder.encode()) < 255 for folder in folders)
+    read = ds.dataset(tmp_path, format="parquet", partitioning="hive").to_table().column("venue").to_pylist()
+    assert len(read) == 4 and all(name.startswith("\u6f22" * 20 + "~") for name in set(read))
+
+
+def test_folders_of_an_archive_are_for_their_owner_alone(tmp_path: Path, catalog: Catalog) -> None:
+    archive = QuoteArchive(tmp_path / "new" / "quotes", catalog)
+    archive.add(quotes(1), MIDNIGHT)
+    (path,) = archive.flush()
+    made = [folder for folder in path.parents if folder.is_relative_to(tmp_path / "new")]
+    assert len(made) == 4 and {folder.stat().st_mode & 0o777 for folder in made} == {0o700}
+
+
 def test_files_lie_by_day_and_venue(tmp_path: Path, catalog: Catalog) -> None:
     archive = QuoteArchive(tmp_path, catalog)
     archive.add(quotes(4, start=MIDNIGHT - 2 * SECOND), MIDNIGHT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -118,6 +119,15 @@ def test_what_was_flushed_is_readable_while_the_writer_goes_on(tmp_path: Path) -
     assert list(JournalReader(journal.path).entries()) == [HEADER, *cycles(5)]
     journal.close()
     assert JournalReader(journal.path).last_now() == 99
+
+
+def test_only_its_owner_may_read_a_journal(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        path = write(tmp_path / "a.msj", [])
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_the_size_is_that_of_the_file(tmp_path: Path) -> None:
