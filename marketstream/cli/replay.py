@@ -73,7 +73,7 @@ async def _watch(engine: ReplayEngine, clock: Clock) -> None:
             await clock.sleep(_LOOK_EVERY_S)
             status = engine.replay_status()
             bar.set_postfix_str(f"{status.cycles:,} cycles, {status.cycles_per_s:,.0f} a second", refresh=False)
-            bar.update(min((status.position - status.begin) / 1e9, total) - bar.n)
+            bar.update(min(max((status.position - status.begin) / 1e9, 0.0), total) - bar.n)
     # The analysis of the last cycle too.
     await engine.handlers.settle()
 

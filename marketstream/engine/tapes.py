@@ -26,6 +26,9 @@ from marketstream.store.journal_records import (
     ProviderEntry,
 )
 
+_LAST = 9 * 10**18
+# UTC ns: no time of a recording is later.
+
 Knobs = Mapping[str, Mapping[str, Any]]
 
 
@@ -75,6 +78,11 @@ class JournalTape(Tape):
             raise JournalError(f"{path} holds no cycle, so there is nothing to replay")
         self.begin = first.now
         self.end = self._reader.last_now() or first.now
+        if not 0 <= self.begin <= self.end < _LAST:
+            raise JournalError(
+                f"{path} has its first cycle at {self.begin} and its last at {self.end} (UTC ns); times are from 1970 "
+                "to 2255 and never go back"
+            )
         self.notes = tuple(self._remarks())
 
     def providers(self, clock: Clock) -> list[tuple[Provider, bool]]:
@@ -201,9 +209,9 @@ def _recorded_settings(path: Path, header: Header) -> dict[str, Any]:
     # A tape's settings win over the user's own: one that named an address would be sent the user's key.
     foreign = sorted(set(header.settings) - set(RECORDED_SETTINGS))
     if foreign:
+        named = ", ".join(repr(name[:64]) for name in foreign[:5])
         raise JournalError(
-            f"{path} sets {', '.join(repr(name[:64]) for name in foreign[:5])}, which no recording sets; a recording holds only "
-            f"{', '.join(RECORDED_SETTINGS)}"
+            f"{path} sets {named}, which no recording sets; a recording holds only {', '.join(RECORDED_SETTINGS)}"
         )
     return {**header.settings, "profile": header.profile}
 

@@ -37,6 +37,13 @@ USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
 _LAST = 9e18
 # No time in ns is later: int64 ends there, in the year 2255.
 
+_READABLE = (
+    pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean, pa.types.is_null,
+    pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_timestamp, pa.types.is_date,
+    pa.types.is_duration,
+)  # fmt: skip
+# Not the time of a day, which is no moment, and nothing nested.
+
 NEEDED = ("ts", "instrument", "bid", "ask")
 
 
@@ -137,8 +144,25 @@ def _read_parquet(dataset: pyarrow.dataset.Dataset, path: Path, given: Mapping[s
     if n > MAX_ROWS:
         raise ConfigurationError(f"{path} has {n} rows; at most {MAX_ROWS} are read")
     chosen = _choose(path, dataset.schema.names, given)
-    table = dataset.to_table(columns=list(chosen.values()))
-    return table.rename_columns(list(chosen))
+    _check_types(path, dataset.schema, chosen)
+    table = dataset.to_table(columns=list(chosen.values())).rename_columns(list(chosen))
+    # Some writers leave text as bytes.
+    text = [pa.field(f.name, pa.string()) if _is_bytes(f.type) else f for f in table.schema]
+    return table.cast(pa.schema(text))
+
+
+def _check_types(path: Path, schema: pa.Schema, chosen: Mapping[str, str]) -> None:
+    for ours, name in chosen.items():
+        kind = schema.field(name).type
+        plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if not _is_bytes(kind) and not any(fits(plain) for fits in _READABLE):
+            raise ConfigurationError(
+                f"{path}: the column {name!r} holds {kind}; {ours} is read from numbers, text or dates"
+            )
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def _read_csv(path: Path, given: Mapping[str, str], malformed: dict[str, int]) -> pa.Table:

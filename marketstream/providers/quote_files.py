@@ -17,6 +17,9 @@ from marketstream.providers.quote_columns import read_columns, stamps_of
 
 MAX_PAIRS = 100_000
 MAX_VENUES = 1_000
+_YEAR_NS = 365 * 86_400 * 1_000_000_000
+MAX_SPAN_NS = 200 * _YEAR_NS
+"""Most from the first quote to the last."""
 MIN_STALE_S = 10.0
 MAX_STALE_S = 3_600.0
 SPACINGS = 3.0
@@ -90,6 +93,8 @@ def load_quotes(path: Path, options: QuoteFileOptions | None = None) -> QuoteFil
     if not (timed & named).any():
         raise ConfigurationError(f"{path}: no row has time, instrument and venue")
     columns, ts = {name: values[timed & named] for name, values in columns.items()}, ts[timed & named]
+    if int(ts.max()) - int(ts.min()) > MAX_SPAN_NS:
+        raise ConfigurationError(f"{path}: its times are more than {MAX_SPAN_NS // _YEAR_NS} years apart")
     notes: list[str] = []
     instruments, names = _instruments(path, columns["instrument"], columns["venue"], options, notes)
     venues, venue_names = _venues(path, columns["venue"])

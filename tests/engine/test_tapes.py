@@ -76,6 +76,21 @@ def test_a_cut_recording_and_a_broken_end_are_noted(demo: Recorded, tmp_path: Pa
     assert any("was cut" in note for note in notes) and any("3 bytes at the end" in note for note in notes)
 
 
+@pytest.mark.parametrize("shift", [-(2 * 10**18), 8 * 10**18])
+def test_a_recording_of_times_that_cannot_be_is_refused(demo: Recorded, tmp_path: Path, shift: int) -> None:
+    def moved(entries: list[Entry]) -> list[Entry]:
+        return [msgspec.structs.replace(e, now=e.now + shift) if isinstance(e, CycleEntry) else e for e in entries]
+
+    with pytest.raises(JournalError, match=r"first cycle at -?\d+ and its last at -?\d+ \(UTC ns\); times are from"):
+        open_tape(rewritten(demo.path, tmp_path / "a.msj", moved))
+
+
+def test_a_recording_that_ends_before_it_begins_is_refused(demo: Recorded, tmp_path: Path) -> None:
+    path = rewritten(demo.path, tmp_path / "a.msj", lambda entries: entries[::-1])
+    with pytest.raises(JournalError, match="never go back"):
+        open_tape(path)
+
+
 def forged(demo: Recorded, to: Path, **settings: str | float) -> Path:
     header, *entries = JournalReader(demo.path).entries()
     assert isinstance(header, Header)

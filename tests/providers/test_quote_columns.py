@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -93,6 +95,35 @@ def test_a_name_that_is_mapped_to_nothing_is_said(tmp_path: Path) -> None:
         read_columns(file(tmp_path, TEXT), {"ts": "when"})
     with pytest.raises(ConfigurationError, match="no column 'size' to map"):
         read_columns(file(tmp_path, TEXT), {"size": "bid"})
+
+
+ARRAYS = {
+    "ts": pa.array([1, 2]),
+    "instrument": pa.array(["A-USD", "A-USD"]),
+    "venue": pa.array(["a", "b"]),
+    "bid": pa.array([1.0, 2.0]),
+    "ask": pa.array([2.0, 3.0]),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "words"),
+    [
+        ("instrument", pa.array([["A"], ["B"]]), "'instrument' holds list<.*>; instrument is read from numbers, text"),
+        ("venue", pa.array([{"a": 1}, {"a": 2}]), "'venue' holds struct"),
+        ("ts", pa.array([1, 2], pa.time64("ns")), r"'ts' holds time64\[ns\]; ts is read from"),
+        ("bid", pa.array([b"\xff", b"\xfe"]), "cannot be read as Parquet: .*UTF8"),
+    ],
+)
+def test_a_parquet_column_of_another_kind_is_said(tmp_path: Path, name: str, array: pa.Array, words: str) -> None:
+    pq.write_table(pa.table({**ARRAYS, name: array}), tmp_path / "a.parquet")
+    with pytest.raises(ConfigurationError, match=words):
+        read_columns(tmp_path / "a.parquet", {})
+
+
+def test_text_that_a_writer_left_as_bytes_is_read(tmp_path: Path) -> None:
+    pq.write_table(pa.table({**ARRAYS, "venue": pa.array([b"a", b"b"])}), tmp_path / "a.parquet")
+    assert read_columns(tmp_path / "a.parquet", {})["venue"].tolist() == ["a", "b"]
 
 
 def test_a_text_that_inflates_without_end_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

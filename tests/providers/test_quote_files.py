@@ -24,6 +24,13 @@ def names(file: QuoteFile) -> list[str]:
     return [instrument.id for instrument in file.listing.instruments]
 
 
+def test_times_that_are_centuries_apart_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "quotes.csv"
+    path.write_text("ts,venue,instrument,bid,ask\n1700-01-01,a,X/USD,1,2\n2261-01-01,a,X/USD,1,2\n")
+    with pytest.raises(ConfigurationError, match="more than 200 years apart"):
+        load_quotes(path)
+
+
 def test_rows_come_in_order_of_time_and_equal_times_in_order_of_the_file(tmp_path: Path) -> None:
     file = quotes(tmp_path, "20,a,X/USD,2,3,1,1", "10,a,X/USD,1,2,1,1", "20,b,X/USD,4,5,1,1")
     assert file.rows["bid"].tolist() == [1.0, 2.0, 4.0]
