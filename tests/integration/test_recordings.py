@@ -158,6 +158,6 @@ def test_a_recording_is_served_like_a_live_feed(tmp_path: Path) -> None:
             if status["state"] == "paused":
                 break
         (row,) = served.get("/markets")["rows"]
-        # The last quotes are of second 299; after them cycles go on until they are stale.
-        assert row["instrument"] == "BTC-USD" and status["sequence"] > 300
+        # One cycle for each of the seconds 0 to 299: it ends with the last quotes and shows what stands then.
+        assert row["instrument"] == "BTC-USD" and status["sequence"] == 300 and row["n_live"] == 2
         assert served.stop() == 0

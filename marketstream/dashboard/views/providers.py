@@ -167,16 +167,16 @@ def provider_cells(report: ProviderReport) -> Markup:
 
 def _headings(*, playable: bool) -> Markup:
     # The switch stands at the right of each row, and a menu of faults beside it where faults can be played.
-    return markup(_HEADINGS, controls="both" if playable else "one")
+    return markup(
+        '<div class="row head {controls}"><span></span><span>Provider</span><span class="kind">Kind</span>'
+        '<span>State</span><span class="num">Age s</span><span class="num rate">Quotes/s</span>'
+        '<span class="num rate">Good %</span><span class="num more">Quotes</span><span class="num more">Refused</span>'
+        '<span class="num more">Errors</span><span class="num more">Instruments</span>'
+        '<span class="why">Why</span></div>',
+        controls="both" if playable else "one",
+    )
 
 
-_HEADINGS = (
-    '<div class="row head {controls}"><span></span><span>Provider</span><span class="kind">Kind</span>'
-    "<span>State</span>"
-    '<span class="num">Age s</span><span class="num rate">Quotes/s</span><span class="num rate">Good %</span>'
-    '<span class="num more">Quotes</span><span class="num more">Refused</span><span class="num more">Errors</span>'
-    '<span class="num more">Instruments</span><span class="why">Why</span></div>'
-)
 _ROW = """
 :host { min-width: 0; flex: 1 1 0; width: auto; }
 .row { display: grid; align-items: center; height: 33px; padding: 0 10px; gap: 10px; white-space: nowrap;
