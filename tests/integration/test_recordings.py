@@ -76,7 +76,7 @@ async def test_a_session_over_real_connections_is_replayed_bit_for_bit_at_any_sp
         await engine.close()
 
 
-async def test_two_frames_of_a_book_in_the_wrong_order_are_found_out(tmp_path: Path) -> None:
+async def test_frames_of_a_book_in_the_wrong_order_are_found_out(tmp_path: Path) -> None:
     await record_venues(tmp_path / "live.msj", small_recording())
 
     def exchanged(entries: list[Entry]) -> list[Entry]:
@@ -86,8 +86,9 @@ async def test_two_frames_of_a_book_in_the_wrong_order_are_found_out(tmp_path: P
             for i, e in enumerate(entries)
             if isinstance(e, InputEntry) and e.provider == kraken and b'"update"' in e.body and b"BTC/USD" in e.body
         ]
-        a, b = places[len(places) // 2 : len(places) // 2 + 2]
-        entries[a], entries[b] = entries[b], entries[a]
+        # All pairs: one alone may have come while the book waited for a snapshot, where their order is no matter.
+        for a, b in zip(places[::2], places[1::2], strict=False):
+            entries[a], entries[b] = entries[b], entries[a]
         return entries
 
     engine = replay(rewritten(tmp_path / "live.msj", tmp_path / "other.msj", exchanged))
